@@ -31,9 +31,7 @@ class Engine(Protocol):
         """How many samples in flight keep this engine full."""
         ...
 
-    async def sample(
-        self, prompts: Sequence[Prompt], params: SamplingParams
-    ) -> list[Completion]:
+    async def sample(self, prompts: Sequence[Prompt], params: SamplingParams) -> list[Completion]:
         """Return one completion per prompt, in order. Callers may call concurrently.
 
         Raises:
