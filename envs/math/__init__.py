@@ -1,1 +1,5 @@
-"""envs/math"""
+"""Mathematics with a final answer: the environment ``cascade/Math-v0``."""
+
+from cascade.envs.math.env import MathEnv
+
+__all__ = ["MathEnv"]

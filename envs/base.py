@@ -1,0 +1,198 @@
+"""The environment contract: a conversation is observed, the assistant's next message is the action.
+
+`TextEnv` is a `gymnasium.Env`; `SingleTurnEnv` is all that most domains need. An environment knows
+nothing of models, engines or tokens.
+"""
+
+from __future__ import annotations
+
+import abc
+import os
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, ClassVar
+
+import gymnasium
+
+from cascade.envs.catalog import load_tasks
+from cascade.envs.spaces import ConversationSpace, TextSpace
+from cascade.envs.tasksets import TaskSet
+from cascade.errors import ConfigError, ResetNeededError, UnknownNameError
+from cascade.types import Message, StopReason, Task, Verdict, Verifier
+
+__all__ = ["Info", "SingleTurnEnv", "TextEnv", "Turn"]
+
+Info = dict[str, Any]
+Observation = tuple[Message, ...]
+Tasks = TaskSet | str | os.PathLike[str]
+
+
+@dataclass(frozen=True, slots=True)
+class Turn:
+    """What an environment answers to the assistant's message."""
+
+    messages: tuple[Message, ...] = ()
+    """What is appended to the conversation after the assistant's message."""
+    reward: float = 0.0
+    """This step's reward; over an episode they sum to at most 1."""
+    verdict: Verdict | None = None
+    """Given when the task has decided: the episode is then terminated."""
+    stop_reason: StopReason = StopReason.STOP
+
+
+class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
+    """One conversation about one task.
+
+    `reset(seed=…)` draws a task by the seed, `reset(options={"task": id})` names one. `step(text)`
+    takes the assistant's whole message (reasoning block included) and appends to the conversation.
+    At the end of the episode `info["verdict"]` is the `Verdict` and `info["stop_reason"]` says why
+    it ended; `terminated` means that the task decided, `truncated` that the budget of turns was
+    spent.
+
+    Subclasses implement `respond`, and `oracle_response` / `wrong_response` so that every task can
+    prove itself (see `cascade.envs.check`).
+
+    Args:
+        tasks: a `TaskSet`, the name of a registered one, a file, or a hub data set id.
+        data_dir: where named sets are looked for before the hub; default the environment variable
+            CASCADE_DATA.
+        max_turns: assistant messages an episode may have.
+
+    Raises:
+        UnknownNameError, DataNotFoundError, DataError: `tasks` cannot be loaded.
+        ConfigError: `max_turns` is below 1.
+    """
+
+    metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}  # type: ignore[misc]
+    default_tasks: ClassVar[Tasks]
+
+    def __init__(
+        self,
+        tasks: Tasks | None = None,
+        *,
+        data_dir: str | os.PathLike[str] | None = None,
+        max_turns: int = 1,
+        render_mode: str | None = None,
+    ) -> None:
+        if max_turns < 1:
+            raise ConfigError(f"max_turns must be 1 or more, got {max_turns!r}")
+        if render_mode not in (None, "ansi"):
+            raise ConfigError(f"render_mode must be None or 'ansi', got {render_mode!r}")
+        self.tasks = self._load(self.default_tasks if tasks is None else tasks, data_dir)
+        self.max_turns = max_turns
+        self.render_mode = render_mode
+        self.observation_space = ConversationSpace()
+        self.action_space = TextSpace()
+        self._task: Task | None = None
+        self._conversation: Observation = ()
+        self._turns = 0
+        self._over = True
+
+    @staticmethod
+    def _load(tasks: Tasks, data_dir: str | os.PathLike[str] | None) -> TaskSet:
+        folder = data_dir if data_dir is not None else os.environ.get("CASCADE_DATA")
+        return load_tasks(tasks, Path(folder) if folder else None)
+
+    @property
+    def task(self) -> Task:
+        """The task of the running (or last) episode.
+
+        Raises:
+            ResetNeededError: before the first `reset`.
+        """
+        if self._task is None:
+            raise ResetNeededError(f"{type(self).__name__} has no task yet: call reset() first")
+        return self._task
+
+    def reset(
+        self, *, seed: int | None = None, options: dict[str, Any] | None = None
+    ) -> tuple[Observation, Info]:
+        """Start an episode: the same seed, or the same task, starts the same one.
+
+        Raises:
+            UnknownNameError: `options["task"]` is not in the task set.
+        """
+        super().reset(seed=seed)
+        task_id = (options or {}).get("task")
+        if task_id is None:
+            task = self.tasks[int(self.np_random.integers(len(self.tasks)))]
+        else:
+            found = self.tasks.get(str(task_id))
+            if found is None:
+                ids = [task.id for task in self.tasks]
+                raise UnknownNameError.near(f"task of set {self.tasks.name!r}", str(task_id), ids)
+            task = found
+        self._task, self._turns, self._over = task, 0, False
+        self._conversation = self.begin(task)
+        return self._conversation, {"task": task.id, "metadata": dict(task.metadata)}
+
+    def step(self, action: str) -> tuple[Observation, float, bool, bool, Info]:
+        """Append the assistant's message and what the environment answers.
+
+        Raises:
+            ResetNeededError: no episode is running.
+        """
+        if self._over:
+            raise ResetNeededError(
+                f"{type(self).__name__}: the episode is over, call reset() first"
+            )
+        turn = self.respond(action)
+        self._turns += 1
+        said: Message = {"role": "assistant", "content": action}
+        self._conversation = (*self._conversation, said, *turn.messages)
+        terminated = turn.verdict is not None
+        truncated = not terminated and self._turns >= self.max_turns
+        info: Info = {"task": self.task.id}
+        reward = turn.reward
+        if terminated or truncated:
+            verdict = turn.verdict or self.give_up()
+            info["verdict"] = verdict
+            info["stop_reason"] = turn.stop_reason if terminated else StopReason.TURNS
+            reward += verdict.reward
+            self._over = True
+        return self._conversation, reward, terminated, truncated, info
+
+    def render(self) -> str:  # type: ignore[override]
+        """Return the conversation as text."""
+        return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in self._conversation)
+
+    def begin(self, task: Task) -> Observation:
+        """Return the conversation that the model sees first."""
+        return task.messages
+
+    @abc.abstractmethod
+    def respond(self, text: str) -> Turn:
+        """Answer the assistant's message `text` in the running episode."""
+
+    def give_up(self) -> Verdict:
+        """Judge an episode whose turns are spent: by default nothing was answered."""
+        return Verdict.no_answer(f"no answer within {self.max_turns} turns")
+
+    @abc.abstractmethod
+    def oracle_response(self, task: Task) -> str | None:
+        """Return a message that must be judged CORRECT; None if the task holds no solution."""
+
+    @abc.abstractmethod
+    def wrong_response(self, task: Task) -> str | None:
+        """Return a message in the right form that must be judged WRONG; None if none is known."""
+
+    def responds_quickly(self, text: str) -> bool:
+        """Whether `respond(text)` takes microseconds, so that an event loop may call it directly."""
+        return False
+
+
+class SingleTurnEnv(TextEnv):
+    """One question, one answer, one call of a verifier.
+
+    Subclasses set `verifier` and say how a task's reference reaches it.
+    """
+
+    verifier: Verifier
+
+    def reference(self, task: Task) -> Any:
+        """Return what the verifier compares with."""
+        return task.reference
+
+    def respond(self, text: str) -> Turn:
+        """Judge the one answer."""
+        return Turn(verdict=self.verifier(text, self.reference(self.task)))

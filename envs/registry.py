@@ -1,0 +1,58 @@
+"""Which environments exist: a literal table and entry points; nothing is loaded to list them.
+
+Other distributions add their own through the entry-point group ``cascade.envs`` (name: an id as
+in ``acme/Chess-v0``, value: ``package.module:Class``).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib import import_module
+from importlib.metadata import entry_points
+from typing import Any
+
+import gymnasium
+
+from cascade.envs.base import TextEnv
+from cascade.errors import ConfigError, UnknownNameError
+
+__all__ = ["env_ids", "make_env", "register_with_gymnasium"]
+
+_ENVS: Mapping[str, str] = {
+    "cascade/Math-v0": "cascade.envs.math:MathEnv",
+    "cascade/MultipleChoice-v0": "cascade.envs.multiple_choice:MultipleChoiceEnv",
+}
+
+
+def _entry_points() -> dict[str, str]:
+    """Environment id -> ``module:Class``: ours, then those of other distributions."""
+    found = {point.name: point.value for point in entry_points(group="cascade.envs")}
+    return {**found, **_ENVS}
+
+
+def env_ids() -> tuple[str, ...]:
+    """Ids of the installed environments."""
+    return tuple(sorted(_entry_points()))
+
+
+def register_with_gymnasium() -> None:
+    """Tell Gymnasium of every environment that it does not know yet (strings only)."""
+    for env_id, entry_point in _entry_points().items():
+        if env_id not in gymnasium.registry:
+            gymnasium.register(env_id, entry_point=entry_point)
+
+
+def make_env(env_id: str, **options: Any) -> TextEnv:
+    """Build an environment without Gymnasium's wrappers, which cost more than a verdict.
+
+    Raises:
+        UnknownNameError: no environment of that id; the near ones are named.
+    """
+    table = _entry_points()
+    if env_id not in table:
+        raise UnknownNameError.near("environment", env_id, table)
+    module, _, name = table[env_id].partition(":")
+    env = getattr(import_module(module), name)(**options)
+    if not isinstance(env, TextEnv):
+        raise ConfigError(f"{table[env_id]} (environment {env_id!r}) is not a cascade.envs.TextEnv")
+    return env

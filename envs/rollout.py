@@ -1,0 +1,131 @@
+"""One episode: the loop that training, evaluation, data collection and adapters share.
+
+The rollout knows the environment's five-tuple and the engine's `sample`, and nothing else. Token
+ids and log-probabilities are kept exactly as the engine gave them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import time
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
+
+from cascade.envs.base import Info, Observation, TextEnv
+from cascade.envs.engines import Engine
+from cascade.errors import CascadeError, ConfigError, DataError, EngineError
+from cascade.types import Completion, SamplingParams, StopReason, Trajectory, Verdict
+
+__all__ = ["derive_seed", "rollout"]
+
+
+def derive_seed(*parts: object) -> int:
+    """Return a 31-bit seed that depends on `parts` alone, the same on every machine."""
+    text = "\x1f".join(str(part) for part in parts)
+    return int.from_bytes(hashlib.sha256(text.encode()).digest()[:4], "big") >> 1
+
+
+async def rollout(
+    env: TextEnv,
+    engine: Engine,
+    params: SamplingParams,
+    *,
+    task_id: str | None = None,
+    env_id: str = "",
+    sample: int = 0,
+    seed: int | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Trajectory:
+    """Run one episode of `env` with the messages that `engine` samples.
+
+    A failure of the engine, the environment or its verifier ends the episode with a FAULT verdict
+    and is on the record; it is never a reward of 0 that somebody trains on.
+
+    Args:
+        env: used by this episode alone until it returns.
+        engine: may be shared by any number of episodes.
+        params: how each message is sampled; `params.seed` is replaced by one derived from `seed`
+            for each turn.
+        task_id: the task; None draws one by `seed`.
+        env_id: what the record calls the environment.
+        sample: index among the samples of the task.
+        seed: makes the episode repeatable, as far as the engine is.
+        metadata: put on the record as it is.
+
+    Raises:
+        ConfigError: a setting that no episode of this run can satisfy (an unknown task, a model
+            name that the server does not have). The run should stop.
+        DataError: the task itself cannot be judged.
+    """
+    started = time.perf_counter()
+    options = None if task_id is None else {"task": task_id}
+    conversation, info = env.reset(seed=seed, options=options)
+    completions: list[Completion] = []
+    reward, terminated, truncated = 0.0, False, False
+    verdict: Verdict | None = None
+    stop_reason = StopReason.ERROR
+    while verdict is None:
+        try:
+            turn_params = _for_turn(params, seed, len(completions))
+            completion = (await engine.sample([conversation], turn_params))[0]
+        except EngineError as error:
+            verdict = Verdict.fault(f"engine: {error}")
+            break
+        completions.append(completion)
+        try:
+            conversation, earned, terminated, truncated, info = await _step(env, completion.text)
+        except (ConfigError, DataError, asyncio.CancelledError):
+            raise
+        except Exception as error:  # noqa: BLE001 - the boundary: a broken judge is a recorded FAULT
+            verdict = Verdict.fault(_described(error))
+            break
+        reward += earned
+        if terminated or truncated:
+            verdict, stop_reason = _ending(info, completion)
+    task = env.task
+    return Trajectory(
+        task_id=task.id,
+        env_id=env_id,
+        sample=sample,
+        messages=conversation,
+        completions=tuple(completions),
+        verdict=verdict,
+        stop_reason=stop_reason,
+        reward=0.0 if verdict.is_fault else reward,
+        terminated=terminated,
+        truncated=truncated,
+        seed=seed,
+        seconds=time.perf_counter() - started,
+        task_metadata=task.metadata,
+        metadata=metadata or {},
+    )
+
+
+async def _step(env: TextEnv, text: str) -> tuple[Observation, float, bool, bool, Info]:
+    """Step in this thread if that takes microseconds, else in another."""
+    if env.responds_quickly(text):
+        return env.step(text)
+    return await asyncio.to_thread(env.step, text)
+
+
+def _for_turn(params: SamplingParams, seed: int | None, turn: int) -> SamplingParams:
+    if seed is None:
+        return params
+    return replace(params, seed=derive_seed(seed, "turn", turn))
+
+
+def _ending(info: Info, completion: Completion) -> tuple[Verdict, StopReason]:
+    """Return the verdict, and the more telling of the two reasons to stop."""
+    verdict: Verdict = info["verdict"]
+    ended: StopReason = info["stop_reason"]
+    if verdict.is_fault:
+        return verdict, StopReason.ERROR
+    cut_off = completion.stop_reason in (StopReason.LENGTH, StopReason.CONTENT_FILTER)
+    return verdict, completion.stop_reason if cut_off else ended
+
+
+def _described(error: Exception) -> str:
+    kind = "verifier" if isinstance(error, CascadeError) else f"environment, {type(error).__name__}"
+    return f"{kind}: {error}"[:500]
