@@ -1,4 +1,4 @@
-"""Gymnasium environments with verifiable rewards, and the rollout that training and evaluation share.
+r"""Gymnasium environments with verifiable rewards, and the rollout that all uses share.
 
 Importing this package tells Gymnasium the environments' ids (names only, nothing is loaded):
 
@@ -6,7 +6,7 @@ Importing this package tells Gymnasium the environments' ids (names only, nothin
     >>> import cascade.envs
     >>> env = gymnasium.make("cascade/Math-v0", tasks="mini_arithmetic")
     >>> conversation, info = env.reset(seed=7)
-    >>> conversation, reward, terminated, truncated, info = env.step(r"\\boxed{12}")
+    >>> conversation, reward, terminated, truncated, info = env.step(r"\boxed{12}")
 """
 
 from cascade.envs.base import SingleTurnEnv, TextEnv, Turn

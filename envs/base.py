@@ -7,6 +7,7 @@ nothing of models, engines or tokens.
 from __future__ import annotations
 
 import abc
+import copy
 import os
 from dataclasses import dataclass
 from pathlib import Path
@@ -124,7 +125,7 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
             task = found
         self._task, self._turns, self._over = task, 0, False
         self._conversation = self.begin(task)
-        return self._conversation, {"task": task.id, "metadata": dict(task.metadata)}
+        return _fresh(self._conversation), {"task": task.id, "metadata": dict(task.metadata)}
 
     def step(self, action: str) -> tuple[Observation, float, bool, bool, Info]:
         """Append the assistant's message and what the environment answers.
@@ -150,9 +151,9 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
             info["stop_reason"] = turn.stop_reason if terminated else StopReason.TURNS
             reward += verdict.reward
             self._over = True
-        return self._conversation, reward, terminated, truncated, info
+        return _fresh(self._conversation), reward, terminated, truncated, info
 
-    def render(self) -> str:  # type: ignore[override]
+    def render(self) -> str:
         """Return the conversation as text."""
         return "\n\n".join(f"[{m['role']}]\n{m['content']}" for m in self._conversation)
 
@@ -177,7 +178,7 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
         """Return a message in the right form that must be judged WRONG; None if none is known."""
 
     def responds_quickly(self, text: str) -> bool:
-        """Whether `respond(text)` takes microseconds, so that an event loop may call it directly."""
+        """Whether `respond(text)` takes microseconds: an event loop may then call it directly."""
         return False
 
 
@@ -196,3 +197,11 @@ class SingleTurnEnv(TextEnv):
     def respond(self, text: str) -> Turn:
         """Judge the one answer."""
         return Turn(verdict=self.verifier(text, self.reference(self.task)))
+
+
+def _fresh(conversation: Observation) -> Observation:
+    """Copy the messages: what a user does to an observation must not reach the environment."""
+    return tuple(
+        copy.deepcopy(message) if "tool_calls" in message else message.copy()
+        for message in conversation
+    )

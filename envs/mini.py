@@ -96,8 +96,8 @@ def _divisors(n: int) -> list[int]:
 
 def _number_theory(rng: random.Random, difficulty: int) -> _Problem:
     if difficulty in (1, 3):
-        shared = rng.randint(1, 6 if difficulty == 1 else 12)
-        top = 6 if difficulty == 1 else 12
+        top = 9 if difficulty == 1 else 12
+        shared = rng.randint(1, top)
         a, b = shared * rng.randint(1, top), shared * rng.randint(1, top)
         g = math.gcd(a, b)
         work = f"{a}={g}*{a // g}, {b}={g}*{b // g}"
@@ -106,7 +106,7 @@ def _number_theory(rng: random.Random, difficulty: int) -> _Problem:
         lcm = a * b // g
         text = f"What is the least common multiple of {a} and {b}?"
         return _Problem(text, lcm, f"{work}, {a}*{b // g}={lcm}")
-    n = rng.randint(2, {2: 60, 4: 200, 5: 400}[difficulty])
+    n = rng.randint(2, {2: 300, 4: 400, 5: 400}[difficulty])
     divisors = _divisors(n)
     listed = ",".join(map(str, divisors))
     if difficulty == 2:

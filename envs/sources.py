@@ -126,7 +126,6 @@ SOURCES: Mapping[str, TaskSource] = {
         ),
         TaskSource(
             name="mmlu_pro", hub="TIGER-Lab/MMLU-Pro", size=12_032, row=_mmlu_pro, licence="MIT",
-            files=("mmlu_pro/gemini-1.5-flash-002.jsonl.gz",),
         ),
     )
 }  # fmt: skip

@@ -11,7 +11,7 @@ ROOT = Path(__file__).resolve().parent.parent
 
 
 def unavailable(reason: str) -> None:
-    """Skip with `reason`; fail instead where CASCADE_REQUIRE_ALL says that nothing may be missing."""
+    """Skip with `reason`; fail where CASCADE_REQUIRE_ALL=1 says that nothing may be missing."""
     if os.environ.get("CASCADE_REQUIRE_ALL") == "1":
         pytest.fail(f"CASCADE_REQUIRE_ALL=1, but {reason}")
     pytest.skip(reason)
