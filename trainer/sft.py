@@ -1,0 +1,295 @@
+"""Supervised fine-tuning: conversations to masked token rows, rows to batches, batches to weights.
+
+Shapes: B rows of a batch, T tokens of a row, V vocabulary. Every function but `train_sft` is pure.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from cascade.errors import ConfigError
+from cascade.trainer.templates import parsed_tool_calls
+from cascade.types import Conversation
+
+if TYPE_CHECKING:
+    import torch
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+__all__ = [
+    "IGNORED",
+    "Batch",
+    "Example",
+    "SftConfig",
+    "SftStep",
+    "batches",
+    "collate",
+    "encode_conversations",
+    "learning_rate",
+    "pack",
+    "sft_loss",
+    "train_sft",
+]
+
+IGNORED = -100
+"""Label of a position that carries no loss."""
+
+
+@dataclass(frozen=True, slots=True)
+class SftConfig:
+    """How supervised fine-tuning runs."""
+
+    steps: int
+    """Number of optimizer updates."""
+    row_tokens: int = 256
+    """T: examples are packed into rows of this many tokens; a longer example is an error."""
+    batch_rows: int = 8
+    """B: rows in an update."""
+    peak_learning_rate: float = 3e-3
+    final_learning_rate: float = 0.0
+    """Where the cosine ends."""
+    warmup_steps: int = 20
+    """Updates of linear warm-up before the cosine."""
+    betas: tuple[float, float] = (0.9, 0.95)
+    """AdamW's decay rates of the first and second moment."""
+    weight_decay: float = 0.01
+    """AdamW's decoupled decay; not applied to vectors (norms, biases)."""
+    max_grad_norm: float = 1.0
+    """Gradients are scaled down to this global norm."""
+    seed: int = 0
+    """Orders the examples."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        for name in ("steps", "row_tokens", "batch_rows"):
+            if getattr(self, name) < 1:
+                raise ConfigError(f"{name} must be 1 or more, got {getattr(self, name)!r}")
+        if not 0 <= self.final_learning_rate <= self.peak_learning_rate:
+            raise ConfigError(
+                "final_learning_rate must lie between 0 and peak_learning_rate "
+                f"({self.peak_learning_rate!r}), got {self.final_learning_rate!r}"
+            )
+
+
+@dataclass(frozen=True, slots=True)
+class Example:
+    """One conversation up to and including one assistant turn."""
+
+    token_ids: tuple[int, ...]
+    """[T] the prompt as a sampler would see it, then the assistant's tokens."""
+    prompt_length: int
+    """Tokens before the assistant's; the loss is on all that follow."""
+
+
+class Batch(NamedTuple):
+    """A packed batch; `labels_B_T[b, t]` is the token that should follow position t."""
+
+    input_ids_B_T: torch.Tensor
+    position_ids_B_T: torch.Tensor
+    """Starts again from 0 at each example: transformers keeps packed examples apart by it."""
+    labels_B_T: torch.Tensor
+
+
+class SftStep(NamedTuple):
+    """What one update reports."""
+
+    step: int
+    loss: float
+    """Mean negative log-likelihood, nats per assistant token of this batch."""
+    grad_norm: float
+    """Global norm before clipping."""
+    learning_rate: float
+    num_loss_tokens: int
+
+
+def encode_conversations(
+    tokenizer: PreTrainedTokenizerBase, conversations: Sequence[Conversation]
+) -> list[Example]:
+    """Turn each assistant turn of each conversation into an example.
+
+    The loss mask follows from the chat template: an example is the very prompt that a sampler
+    would be given for that turn (earlier turns as the template rewrites them), then the turn up
+    to and including its end-of-message token. The two are tokenized apart, as in sampling.
+
+    Raises:
+        ConfigError: the tokenizer has no chat template or end token, or the template does not
+            render a turn as its generation prefix and a text that ends with that token.
+    """
+    if not tokenizer.chat_template:
+        raise ConfigError("the tokenizer has no chat template: set tokenizer.chat_template")
+    pairs = [
+        _prompt_and_turn(tokenizer, conversation[: i + 1])
+        for conversation in conversations
+        for i, message in enumerate(conversation)
+        if message["role"] == "assistant"
+    ]
+    if not pairs:
+        return []
+    prompts, turns = (
+        tokenizer(list(texts), add_special_tokens=False)["input_ids"]
+        for texts in zip(*pairs, strict=True)
+    )
+    return [
+        Example((*prompt, *turn), len(prompt))
+        for prompt, turn in zip(prompts, turns, strict=True)
+    ]
+
+
+def _prompt_and_turn(
+    tokenizer: PreTrainedTokenizerBase, conversation: Conversation
+) -> tuple[str, str]:
+    """Split the rendering of a conversation before and after its last generation prefix."""
+    messages = parsed_tool_calls(conversation)
+    whole = tokenizer.apply_chat_template(messages, tokenize=False)
+    for thinking in (True, False):
+        prompt = tokenizer.apply_chat_template(
+            messages[:-1], tokenize=False, add_generation_prompt=True, enable_thinking=thinking
+        )
+        end = whole.rfind(tokenizer.eos_token) + len(tokenizer.eos_token)
+        if whole.startswith(prompt) and end > len(prompt):
+            return prompt, whole[len(prompt) : end]
+    raise ConfigError(
+        "the chat template does not render this assistant turn as its generation prefix, the "
+        f"text and {tokenizer.eos_token!r}: {whole[-200:]!r}"
+    )
+
+
+def pack(examples: Sequence[Example], row_tokens: int) -> list[list[Example]]:
+    """Fill rows of at most `row_tokens` tokens, each example whole, in the order given.
+
+    Raises:
+        ConfigError: an example is longer than a row.
+    """
+    rows: list[list[Example]] = []
+    room = 0
+    for example in examples:
+        length = len(example.token_ids)
+        if length > row_tokens:
+            raise ConfigError(
+                f"an example has {length} tokens, but row_tokens is {row_tokens}: raise "
+                "row_tokens, or filter the data by length"
+            )
+        if length > room:
+            rows.append([])
+            room = row_tokens
+        rows[-1].append(example)
+        room -= length
+    return rows
+
+
+def collate(rows: Sequence[Sequence[Example]], row_tokens: int, pad_token_id: int) -> Batch:
+    """Lay packed rows out as tensors; padding is one more example without loss."""
+    import torch
+
+    shape = (len(rows), row_tokens)
+    input_ids, positions = torch.full(shape, pad_token_id), torch.zeros(shape, dtype=torch.long)
+    labels = torch.full(shape, IGNORED)
+    for b, row in enumerate(rows):
+        start = 0
+        for example in row:
+            ids = torch.tensor(example.token_ids)
+            end = start + len(ids)
+            input_ids[b, start:end] = ids
+            positions[b, start:end] = torch.arange(len(ids))
+            first = start + example.prompt_length
+            labels[b, first - 1 : end - 1] = input_ids[b, first:end]
+            start = end
+        positions[b, start:] = torch.arange(row_tokens - start)
+    return Batch(input_ids, positions, labels)
+
+
+def batches(
+    examples: Sequence[Example], config: SftConfig, pad_token_id: int
+) -> Iterator[Batch]:
+    """Yield packed batches for ever: each epoch is a new permutation that `seed` decides."""
+    import torch
+
+    generator = torch.Generator().manual_seed(config.seed)
+    rows: list[list[Example]] = []
+    while True:
+        order = torch.randperm(len(examples), generator=generator).tolist()
+        rows += pack([examples[i] for i in order], config.row_tokens)
+        while len(rows) >= config.batch_rows:
+            yield collate(rows[: config.batch_rows], config.row_tokens, pad_token_id)
+            rows = rows[config.batch_rows :]
+
+
+def learning_rate(step: int, config: SftConfig) -> float:
+    """Linear warm-up to the peak, then a cosine to `final_learning_rate`; `step` from 0."""
+    if step < config.warmup_steps:
+        return config.peak_learning_rate * (step + 1) / config.warmup_steps
+    done = (step - config.warmup_steps) / max(1, config.steps - config.warmup_steps)
+    span = config.peak_learning_rate - config.final_learning_rate
+    return config.final_learning_rate + span * 0.5 * (1 + math.cos(math.pi * min(1.0, done)))
+
+
+def sft_loss(model: PreTrainedModel, batch: Batch) -> tuple[torch.Tensor, int]:
+    """Return the summed negative log-likelihood of the labels, in nats, and their number.
+
+    `use_cache=False` is needed: with a cache, transformers no longer separates packed examples.
+    """
+    import torch
+
+    device = model.device
+    logits_B_T_V = model(
+        input_ids=batch.input_ids_B_T.to(device),
+        position_ids=batch.position_ids_B_T.to(device),
+        use_cache=False,
+    ).logits
+    labels_B_T = batch.labels_B_T.to(device)
+    nll = torch.nn.functional.cross_entropy(
+        logits_B_T_V.flatten(0, 1).float(),
+        labels_B_T.flatten(),
+        ignore_index=IGNORED,
+        reduction="sum",
+    )
+    return nll, int((labels_B_T != IGNORED).sum())
+
+
+def train_sft(
+    model: PreTrainedModel,
+    examples: Sequence[Example],
+    config: SftConfig,
+    *,
+    pad_token_id: int,
+    on_step: Callable[[SftStep], None] = lambda step: None,
+) -> None:
+    """Fine-tune `model` in place.
+
+    The same model, examples and config give the same weights to the bit on one machine with one
+    number of threads; other machines differ in the last bits of each sum, and then in more.
+
+    Raises:
+        ConfigError: there are no examples, or one is too long for a row.
+    """
+    import torch
+
+    if not examples:
+        raise ConfigError("supervised fine-tuning needs at least one example, got none")
+    model.train()
+    optimizer = torch.optim.AdamW(
+        _parameter_groups(model, config.weight_decay), betas=config.betas, fused=True
+    )
+    stream = batches(examples, config, pad_token_id)
+    for step in range(config.steps):
+        rate = learning_rate(step, config)
+        for group in optimizer.param_groups:
+            group["lr"] = rate
+        nll, num_tokens = sft_loss(model, next(stream))
+        loss = nll / num_tokens
+        loss.backward()  # type: ignore[no-untyped-call]
+        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
+        optimizer.step()
+        optimizer.zero_grad(set_to_none=True)
+        on_step(SftStep(step, float(loss.detach()), float(norm), rate, num_tokens))
+    model.eval()
+
+
+def _parameter_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:
+    trained = [p for p in model.parameters() if p.requires_grad]
+    return [
+        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
+        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
+    ]
