@@ -16,7 +16,7 @@ _LINK = re.compile(r"\]\((?!https?://|#)([^)#]+)")
 
 
 def blocks_of(page: Path) -> str:
-    """The page's Python blocks as one program; blocks marked `<!-- not run: why -->` are left out."""
+    """The Python blocks of a page as one program, without those marked `<!-- not run: why -->`."""
     found = _BLOCK.findall(page.read_text(encoding="utf-8"))
     return "\n".join(code for skipped, code in found if not skipped)
 
