@@ -72,7 +72,9 @@ def load_model(model: str, *, dtype: str = "float32", device: str = "cpu") -> Pr
     """
     import torch
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
+    logging.disable_progress_bar()
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device {device!r} was asked for, but torch finds no CUDA device")
     try:
