@@ -1,0 +1,206 @@
+"""From names and overrides to what a run does: each task with its problems and its protocol."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, fields, replace
+from functools import cached_property
+from pathlib import Path
+from typing import Any
+
+from cascade.envs.base import SingleTurnEnv, TextEnv
+from cascade.envs.registry import make_env
+from cascade.envs.tasksets import TaskSet
+from cascade.errors import ConfigError
+from cascade.evals.task import EvalTask, Protocol, find_task
+from cascade.types import Message, SamplingParams, Task
+
+__all__ = ["Overrides", "PlannedTask", "plain", "plan_tasks"]
+
+_LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+@dataclass(frozen=True, slots=True)
+class Overrides:
+    """Protocol fields that the user sets; None keeps the published value."""
+
+    samples: int | None = None
+    prompt: str | None = None
+    system: str | None = None
+    sampling: Mapping[str, Any] = field(default_factory=dict)
+    """Fields of `SamplingParams`."""
+    limit: int | None = None
+    """Take the first so many problems only."""
+
+    def apply(self, protocol: Protocol) -> Protocol:
+        """Return the protocol with the overrides in place.
+
+        Raises:
+            ConfigError: a value that no run can satisfy.
+        """
+        changes: dict[str, Any] = {
+            name: getattr(self, name)
+            for name in ("samples", "prompt", "system")
+            if getattr(self, name) is not None
+        }
+        if self.sampling:
+            changes["sampling"] = replace(protocol.sampling, **self.sampling)
+        return replace(protocol, **changes)
+
+
+@dataclass(frozen=True)
+class PlannedTask:
+    """A task as this run does it."""
+
+    task: EvalTask
+    protocol: Protocol
+    tasks: TaskSet
+    available: int
+    """Problems that the task set has, before any limit."""
+
+    @property
+    def name(self) -> str:
+        """The task's name."""
+        return self.task.name
+
+    @property
+    def num_samples(self) -> int:
+        """Samples of the whole task."""
+        return len(self.tasks) * self.protocol.samples
+
+    def make_env(self) -> TextEnv:
+        """Build an environment for one episode at a time."""
+        return make_env(self.task.env, tasks=self.tasks, **self.task.env_options)
+
+    @cached_property
+    def deviations(self) -> tuple[str, ...]:
+        """Where this run departs from the task's protocol, on top of the task's own remarks."""
+        given, used = self.task.protocol, self.protocol
+        found = [
+            f"{name}: {getattr(used, name)!r} instead of {getattr(given, name)!r}"
+            for name in ("samples", "prompt", "system")
+            if getattr(given, name) != getattr(used, name)
+        ]
+        for f in fields(SamplingParams):
+            before, after = getattr(given.sampling, f.name), getattr(used.sampling, f.name)
+            if before != after:
+                found.append(f"{f.name}: {after!r} instead of {before!r}")
+        if len(self.tasks) < self.available:
+            found.append(f"the first {len(self.tasks)} of {self.available} problems only")
+        return tuple(found)
+
+    def as_json(self) -> dict[str, Any]:
+        """Return what the task was in this run: data, environment, protocol."""
+        origin = self.tasks.provenance
+        return {
+            "env": self.task.env,
+            "env_options": plain(self.task.env_options),
+            "protocol": self.protocol.as_json(),
+            "data": {
+                "task_set": self.tasks.name,
+                "source": origin.source,
+                "sha256": origin.sha256,
+                "revision": origin.revision,
+                "licence": origin.licence,
+                "rows": origin.rows,
+            },
+            "problems": len(self.tasks),
+        }
+
+    def identity(self) -> dict[str, Any]:
+        """Return what must be equal for two runs to be one: where the data lay does not matter."""
+        out = self.as_json()
+        del out["data"]["source"]
+        return out
+
+    def samples(self) -> Iterator[tuple[str, int]]:
+        """Every (task id, sample): all problems once, then all again, so that a cut is balanced."""
+        for sample in range(self.protocol.samples):
+            for task in self.tasks:
+                yield task.id, sample
+
+
+def plain(value: Any) -> Any:
+    """Return options as JSON data; objects that know how (`as_json`) say themselves."""
+    if hasattr(value, "as_json"):
+        return plain(value.as_json())
+    if isinstance(value, Mapping):
+        return {str(key): plain(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [plain(item) for item in value]
+    return value if isinstance(value, str | int | float | bool | None) else repr(value)
+
+
+def plan_tasks(
+    names: Sequence[str], overrides: Overrides, data_dir: Path | None, *, mini: bool = False
+) -> tuple[PlannedTask, ...]:
+    """Load the data of every task, apply the overrides, and prove that each answer can be judged.
+
+    Args:
+        names: tasks, in order; repeated names count once.
+        overrides: what the user set.
+        data_dir: where task sets are looked for before the hub.
+        mini: take each task's toy counterpart in its place.
+
+    Raises:
+        UnknownNameError: an unknown task.
+        ConfigError: an override that no run can satisfy, or a task without a toy counterpart.
+        DataError: data that cannot be loaded, or a problem whose answer cannot be judged.
+    """
+    if overrides.limit is not None and overrides.limit < 1:
+        raise ConfigError(f"the limit must be 1 problem or more, got {overrides.limit!r}")
+    tasks = [find_task(name) for name in dict.fromkeys(names)]
+    if mini:
+        tasks = [find_task(name) for name in dict.fromkeys(map(_toy_name, tasks))]
+    return tuple(_planned(task, overrides, data_dir) for task in tasks)
+
+
+def _toy_name(task: EvalTask) -> str:
+    if task.toy:
+        return task.name
+    if task.mini is None:
+        raise ConfigError(f"task {task.name!r} has no toy counterpart: leave out --mini")
+    return task.mini
+
+
+def _planned(task: EvalTask, overrides: Overrides, data_dir: Path | None) -> PlannedTask:
+    protocol = overrides.apply(task.protocol)
+    loaded = task.source.load(data_dir)
+    chosen = loaded if overrides.limit is None else loaded.take(overrides.limit)
+    chosen = replace(chosen, tasks=tuple(_asked(problem, protocol) for problem in chosen))
+    planned = PlannedTask(task, protocol, chosen, len(loaded))
+    env = planned.make_env()
+    if isinstance(env, SingleTurnEnv):
+        for problem in chosen:
+            env.reference(problem)
+    return planned
+
+
+def _asked(task: Task, protocol: Protocol) -> Task:
+    """Put the protocol's system message and prompt around a problem."""
+    messages = task.messages
+    if protocol.prompt is not None:
+        content = _filled(protocol.prompt, task)
+        messages = (*messages[:-1], Message(role="user", content=content))
+    if protocol.system is not None:
+        rest = tuple(m for m in messages if m["role"] != "system")
+        messages = (Message(role="system", content=protocol.system), *rest)
+    return replace(task, messages=messages) if messages is not task.messages else task
+
+
+def _filled(prompt: str, task: Task) -> str:
+    """Fill a prompt by plain replacement: mathematics is full of braces."""
+    problem = task.metadata.get("problem")
+    if not isinstance(problem, str):
+        raise ConfigError(
+            f"task {task.id!r} does not keep its problem apart from its prompt: leave out --prompt"
+        )
+    options = task.reference.get("options") if isinstance(task.reference, Mapping) else None
+    if "{options}" in prompt:
+        if not isinstance(options, list):
+            raise ConfigError(f"task {task.id!r} has no options: leave {{options}} out of --prompt")
+        listed = "\n".join(f"{_LETTERS[i]}) {text}" for i, text in enumerate(options))
+        prompt = prompt.replace("{options}", listed)
+    elif isinstance(options, list):
+        raise ConfigError("a prompt for multiple choice needs the field {options} too")
+    return prompt.replace("{problem}", problem)

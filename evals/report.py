@@ -1,0 +1,241 @@
+"""The report: a table for a person, and `report.json` with everything needed to repeat the run."""
+
+from __future__ import annotations
+
+import os
+import platform
+import re
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from importlib.metadata import PackageNotFoundError, version
+from typing import TYPE_CHECKING, Any
+
+from cascade import __version__
+from cascade.evals.plan import PlannedTask
+from cascade.evals.records import Record
+from cascade.evals.summary import Limits, Summary, summarise
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["FORMAT", "Report", "build_report", "host_facts", "print_report", "versions"]
+
+FORMAT = "cascade.report/1"
+
+_DISTRIBUTIONS = (
+    "cascade-rl", "gymnasium", "math-verify", "sympy", "numpy", "datasets", "httpx",
+    "torch", "transformers", "vllm",
+)  # fmt: skip
+_SECRET_IN_URL = re.compile(r"(?<=://)[^/@\s]+@")
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """A finished (or interrupted) run."""
+
+    tasks: tuple[Summary, ...]
+    planned: tuple[PlannedTask, ...]
+    notice: str | None
+    """First line where the result is no benchmark score."""
+    problems: tuple[str, ...]
+    """Limits that were exceeded, samples that are missing: reasons for exit code 3."""
+    status: str
+    """`complete`, `interrupted` or `stopped` (the engine gave up)."""
+    facts: Mapping[str, Any] = field(default_factory=dict)
+    """Model, engine, seed, times, versions, host, command."""
+
+    def as_json(self) -> dict[str, Any]:
+        """Return plain data."""
+        tasks = {}
+        for planned, summary in zip(self.planned, self.tasks, strict=True):
+            tasks[summary.task] = {
+                **summary.as_json(),
+                **planned.as_json(),
+                "deviations": [*planned.task.deviations, *planned.deviations],
+            }
+            # The plan counts the problems asked, the summary those answered: keep the latter.
+            tasks[summary.task]["problems"] = summary.problems
+        return {
+            "format": FORMAT,
+            "mini": self.is_toy,
+            "notice": self.notice,
+            "status": self.status,
+            "problems": list(self.problems),
+            **self.facts,
+            "tasks": tasks,
+        }
+
+    @property
+    def is_toy(self) -> bool:
+        """Whether any task is a toy."""
+        return any(planned.task.toy for planned in self.planned)
+
+
+def build_report(
+    planned: Sequence[PlannedTask],
+    records: Iterable[Record],
+    limits: Limits,
+    *,
+    engine_kind: str,
+    stopped: str | None = None,
+    interrupted: bool = False,
+    facts: Mapping[str, Any] | None = None,
+) -> Report:
+    """Summarise a run.
+
+    Args:
+        planned: the run's tasks.
+        records: all samples on record.
+        limits: what still counts as clean.
+        engine_kind: "tiny" marks the toy model.
+        stopped: why the engine gave up, if it did.
+        interrupted: a signal ended the run.
+        facts: put into the report as they are.
+    """
+    by_task: dict[str, list[Record]] = {p.name: [] for p in planned}
+    for record in records:
+        if record.task in by_task:
+            by_task[record.task].append(record)
+    summaries = tuple(
+        summarise(
+            p.name,
+            p.protocol,
+            [task.id for task in p.tasks],
+            by_task[p.name],
+            () if p.task.toy or engine_kind == "tiny" else p.task.published,
+        )
+        for p in planned
+    )
+    problems = [stopped] if stopped else []
+    for summary in summaries:
+        if not summary.complete:
+            problems.append(
+                f"{summary.task}: {summary.missing:,} of {summary.expected_samples:,} samples are "
+                f"missing: the score is incomplete"
+            )
+        problems.extend(limits.exceeded(summary))
+    status = "interrupted" if interrupted else "stopped" if stopped else "complete"
+    notice = notice_for(engine_kind, any(p.task.toy for p in planned))
+    return Report(summaries, tuple(planned), notice, tuple(problems), status, facts or {})
+
+
+def notice_for(engine_kind: str, toy_problems: bool) -> str | None:
+    """Return the first line of a report that is no benchmark result."""
+    toy_model = engine_kind == "tiny"
+    if toy_model and toy_problems:
+        what = "a toy model on toy problems"
+    elif toy_model:
+        what = "a toy model"
+    elif toy_problems:
+        what = "toy problems"
+    else:
+        return None
+    return f"TOY RUN: {what}. These numbers are not benchmark scores."
+
+
+def versions() -> dict[str, str]:
+    """Versions of what can change a score, as far as it is installed."""
+    found = {"python": platform.python_version(), "cascade": __version__}
+    for name in _DISTRIBUTIONS[1:]:
+        try:
+            found[name] = version(name)
+        except PackageNotFoundError:
+            continue
+    return found
+
+
+def host_facts() -> dict[str, Any]:
+    """What the machine is, without names of it or of its user."""
+    return {
+        "system": platform.system(),
+        "machine": platform.machine(),
+        "cpus": os.cpu_count(),
+    }
+
+
+def command_line(arguments: Sequence[str]) -> str:
+    """Return the command for the record, without passwords inside URLs."""
+    import shlex
+
+    return _SECRET_IN_URL.sub("", "cascade-eval " + shlex.join(arguments))
+
+
+def print_report(report: Report, console: Console) -> None:
+    """Print the table, then what needs attention."""
+    from rich.table import Table
+
+    if report.notice:
+        console.print(report.notice, style="bold yellow", highlight=False)
+    facts = report.facts
+    console.print(
+        f"model {facts.get('model', '?')} · {sum(s.samples for s in report.tasks):,} samples · "
+        f"{sum(s.tokens['total'] for s in report.tasks):,.0f} tokens · "
+        f"{facts.get('seconds', 0.0):,.1f} s · seed {facts.get('seed', '?')}",
+        highlight=False,
+        markup=False,
+    )
+    table = Table(show_edge=False, pad_edge=False)
+    table.add_column("task", no_wrap=True)
+    for name in ("score", "95 % interval", "run noise", "maj", "pass", "samples", "tokens",
+                 "wrong", "no answer", "cut off", "empty", "unread", "fault"):  # fmt: skip
+        table.add_column(name, justify="right")
+    for summary in report.tasks:
+        table.add_row(*_cells(summary))
+    console.print(table)
+    _print_published(report, console)
+    for planned in report.planned:
+        for line in planned.deviations:
+            console.print(f"changed: {planned.name}: {line}", highlight=False, markup=False)
+    for problem in report.problems:
+        console.print(f"attention: {problem}", style="red", highlight=False, markup=False)
+
+
+def _cells(s: Summary) -> list[str]:
+    bounds = f"{s.interval[0]:.1f} to {s.interval[1]:.1f}" if s.interval else "-"
+    noise = f"±{s.run_noise:.1f}" if s.run_noise is not None else "-"
+    score = "-" if s.score is None else f"{s.score:.2f}"
+    samples = f"{s.samples:,}" if s.complete else f"{s.samples:,} of {s.expected_samples:,}"
+    return [
+        f"{s.task} {s.headline}",
+        score if s.complete else f"{score} (incomplete)",
+        bounds,
+        noise,
+        _best(s.metrics, "maj@"),
+        _best(s.metrics, "pass@"),
+        samples,
+        f"{s.tokens['mean']:,.0f}",
+        *(f"{s.counts[n]:,}" for n in ("wrong", "no_answer", "truncated", "empty", "unparsable",
+                                       "fault")),
+    ]  # fmt: skip
+
+
+def _best(metrics: Mapping[str, float | None], start: str) -> str:
+    """The metric of the largest k."""
+    found = [(int(name[len(start) :]), value) for name, value in metrics.items()
+             if name.startswith(start)]  # fmt: skip
+    if not found:
+        return "-"
+    value = max(found, key=lambda item: item[0])[1]
+    return "-" if value is None else f"{value:.1f}"
+
+
+def _print_published(report: Report, console: Console) -> None:
+    from rich.table import Table
+
+    rows = [(s, comparison) for s in report.tasks for comparison in s.published]
+    if not rows:
+        return
+    table = Table(show_edge=False, pad_edge=False, title="published numbers", title_justify="left")
+    for name in ("task", "model", "published", "ours", "ours", "95 % interval"):
+        table.add_column(name, justify="right" if name in ("published",) else "left")
+    for summary, c in rows:
+        covered = {True: "covers", False: "does not cover", None: "-"}[c.in_interval]
+        table.add_row(
+            summary.task,
+            c.published.model,
+            f"{c.published.score:.1f} {c.published.metric}",
+            f"{summary.score:.1f}",
+            c.sentence,
+            covered,
+        )
+    console.print(table)

@@ -1,0 +1,17 @@
+"""Toy task: greatest common divisors."""
+
+from cascade.evals.task import EvalTask, Protocol
+from cascade.types import SamplingParams
+
+TASK = EvalTask(
+    name="mini_number_theory",
+    description="Toy: greatest common divisors, generated",
+    env="cascade/Math-v0",
+    tasks="mini_number_theory",
+    protocol=Protocol(
+        source="none: toy problems",
+        sampling=SamplingParams(temperature=1.0, top_p=1.0, max_tokens=256),
+        samples=4,
+    ),
+    toy=True,
+)
