@@ -157,7 +157,7 @@ class Comparer:
         if asked is None:
             return self.symbolic(gold, answer, self.policy, False)
         given = read_quantity(answer) or read_prose(answer)
-        if given is None and (given := _number_before_letter(answer, asked)) is None:
+        if given is None and (given := _number_before_letter(answer)) is None:
             if self.policy.final_form != "any" and not _may_be_closed_form(asked, answer):
                 return "the answer is not a number in final form"
             return self.symbolic(gold, answer, self.policy, False)
@@ -276,8 +276,10 @@ def _described(group: Group) -> str:
     return names.get(group.kind, "a ratio or time")
 
 
-def _number_before_letter(answer: str, gold: Quantity) -> Quantity | None:
-    """`10m` for a gold of 10: no variable was asked for, so the letter is a unit."""
+def _number_before_letter(answer: str) -> Quantity | None:
+    """`10m` and `1001_b` for golds without a variable: the letter is a unit, or a base."""
+    if based := re.fullmatch(r"(-?[0-9]+)_\{?[a-z]\}?", answer):
+        return read_quantity(based[1])
     match = re.fullmatch(r"(-?[0-9.,]+)\s*([A-Za-z]{1,2})", answer)
     return read_quantity(f"{match[1]} \\text{{{match[2]}}}") if match else None
 
@@ -314,7 +316,9 @@ def _words_of(gold: str) -> str | None:
 def _words_differ(gold: str, answer: str) -> Difference:
     given = unwrap_text(answer).replace("**", "").strip()
     if choice := _CHOICE.fullmatch(gold):
-        named = _CHOICE.fullmatch(given) or re.match(r"\(?([A-J])[).:]\s+(?!.*\b[A-J][).])", given)
+        named = _CHOICE.fullmatch(given) or re.match(
+            r"\(?([A-J])[).:]\s+(?=[\w\\$])(?!.*\b[A-J][).])", given
+        )
         if named is None and (side := re.fullmatch(r"[A-Za-z ]+=\s*(.+)", given)):
             named = _CHOICE.fullmatch(side[1])
         same = named is not None and named[1] == choice[1]

@@ -100,6 +100,7 @@ class _Parser:
 
     def __init__(self, text: str) -> None:
         text = re.sub(r"\\text\s*\{([^{}]*)\}", r" \1 ", text) if r"\text{" in text else text
+        text = re.sub(r"(?<![A-Za-z])(?:np|numpy|math)\.(?=[a-z])", "", text)
         self._tokens = _tokens(_WORD.sub(lambda m: f"\\{m[1]} ", text))
         self._at = 0
         self._depth = 0
@@ -156,7 +157,7 @@ class _Parser:
             elif self._accept("/"):
                 node = Call("/", (node, self._signed_power()))
             elif self._starts_factor():
-                if self._peek()[0].isdigit():
+                if self._peek()[0].isdigit() and isinstance(node, Literal):
                     raise Unreadable("two numbers side by side")
                 node = self._juxtaposed(node)
             else:
@@ -294,7 +295,7 @@ class _Parser:
         if name in _FUNCTIONS:
             return self._function(name)
         if name in _ACCENTS:
-            return Name(f"{name}({_flat(self._raw_group())})")
+            return self._named(f"{name}({_flat(self._raw_group())})")
         if name in _UNSUPPORTED or not name.isalpha():
             raise Unreadable(f"no rule for \\{name}")
         return self._named(name)

@@ -73,7 +73,9 @@ def boxes(text: str) -> list[_Box]:
             end = _closing_brace(text, after)
             if end is not None:
                 found.append(_Box(start, end, text[after + 1 : end - 1].strip()))
-        elif bare := re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?|[A-Za-z](?![A-Za-z])").match(text, after):
+        elif bare := re.compile(r"[+-]?[0-9]+(?:\.[0-9]+)?|[A-Za-z](?![A-Za-z])").match(
+            text, after
+        ):
             found.append(_Box(start, bare.end(), bare[0]))
     return [box for box in found if box.inside] or found[-1:]
 
@@ -175,7 +177,9 @@ def _last_expression(tail: str) -> str | None:
     last_line = bare.rsplit("\n", 1)[-1][-2000:]
     formulas = list(_MATH.finditer(last_line))
     numbers = list(_NUMBER.finditer(last_line)) or list(_NUMBER.finditer(tail))
-    if formulas and (not numbers or formulas[-1].end() >= numbers[-1].end() or last_line not in tail):
+    if formulas and (
+        not numbers or formulas[-1].end() >= numbers[-1].end() or last_line not in tail
+    ):
         formula = _stripped(formulas[-1][0])
         sides = re.split(r"(?<![<>!\\])=", formula.strip("$ "))
         return sides[-1].strip() if len(sides) > 1 else formula

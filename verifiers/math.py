@@ -128,13 +128,29 @@ class MathVerifier:
         Raises:
             DataError: the reference is none of these, or empty.
         """
-        if isinstance(reference, Mapping):
-            if "answer" not in reference:
-                raise DataError(f"a math reference needs 'answer', got {sorted(reference)}")
-            reference = reference["answer"]
         return verify(
-            response, reference, policy=self.policy, timeout_seconds=self.timeout_seconds
-        )
+            response, _answer_of(reference), policy=self.policy,
+            timeout_seconds=self.timeout_seconds,
+        )  # fmt: skip
+
+    def at_once(self, response: str, reference: Any, /) -> Verdict | None:
+        """Judge as a call does if that takes no worker; None if only a worker can decide.
+
+        For event loops, which must not wait for a worker.
+
+        Raises:
+            DataError: as for a call.
+        """
+        found = find_answer(_text(response), self.policy)
+        return _judge_here(found, _gold(_answer_of(reference)), self.policy)
+
+
+def _answer_of(reference: Any) -> Any:
+    if isinstance(reference, Mapping):
+        if "answer" not in reference:
+            raise DataError(f"a math reference needs 'answer', got {sorted(reference)}")
+        return reference["answer"]
+    return reference
 
 
 def _text(response: object) -> str:
@@ -193,9 +209,7 @@ _THERE_SIZE = 65_536
 _there_lock = threading.Lock()
 
 
-def _difference_there(
-    gold: str, answer: str, policy: Policy, timeout_seconds: float
-) -> str | None:
+def _difference_there(gold: str, answer: str, policy: Policy, timeout_seconds: float) -> str | None:
     """Ask a worker, or remember what one said. Failures are not remembered: they are retried."""
     key = (gold, answer, policy)
     with _there_lock:

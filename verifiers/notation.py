@@ -91,9 +91,11 @@ _WRAPPERS = (
 
 
 def _drop_dollars(text: str) -> str:
-    """Take dollar signs away where they come in pairs; a single one is money."""
+    """Take dollar signs away, except a single one beside a number: that is money."""
     bare = re.findall(r"(?<!\\)\$", text)
-    return re.sub(r"(?<!\\)\$", " ", text) if len(bare) % 2 == 0 else text
+    if len(bare) % 2 == 0:
+        return re.sub(r"(?<!\\)\$", " ", text)
+    return re.sub(r"(?<![\\0-9])\$(?!\s*-?[0-9.])", " ", text)
 
 
 def _unwrap(text: str) -> str:

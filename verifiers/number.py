@@ -129,9 +129,7 @@ def _read_fraction(text: str) -> Number | None:
     if match.groupdict().get("sign") == "-":
         value = -value
     whole = top.value.denominator == 1 and bottom.value.denominator == 1
-    reduced = (
-        whole and bottom.value > 1 and gcd(top.value.numerator, bottom.value.numerator) == 1
-    )
+    reduced = whole and bottom.value > 1 and gcd(top.value.numerator, bottom.value.numerator) == 1
     return Number(value, lowest_terms=reduced)
 
 

@@ -89,7 +89,9 @@ def _table() -> dict[str, Unit]:
 _UNITS = _table()
 _DEGREES = _UNITS["degree"]
 _CURRENCY = re.compile(r"\\?[$]|[€£¥₹]")
-_PERCENT = re.compile(r"\s*(?:\\?%|\\text\{\s*(?:%|\\%|percent(?:age)?)\s*\}|percent(?:age)?\b|pct\b)")
+_PERCENT = re.compile(
+    r"\s*(?:\\?%|\\text\{\s*(?:%|\\%|percent(?:age)?)\s*\}|percent(?:age)?\b|pct\b)"
+)
 _CIRCLE = re.compile(r"\s*\^\s*\{?\\circ\s*\}?\s*(?:C|F|\\text\{\s*[CF]\s*\})?")
 _BASED = re.compile(
     r"(?P<sign>-?)(?P<numeral>[0-9A-Za-z]+)_\s*\{?\s*(?:\\text\{\s*)?(?P<base>[0-9]{1,2})\s*\}?\s*\}?"

@@ -65,8 +65,10 @@ def read_shape(text: str, depth: int = 0) -> Shape:
     text = text.strip()
     if depth > _MAX_DEPTH:
         return Leaf(text)
-    if r"\in" in text and (match := _MEMBER.search(text)) and _NAME.fullmatch(
-        text[: match.start()].strip()
+    if (
+        r"\in" in text
+        and (match := _MEMBER.search(text))
+        and _NAME.fullmatch(text[: match.start()].strip())
     ):
         return read_shape(text[match.end() :], depth + 1)
     if matrix := _read_matrix(text, depth):
