@@ -51,7 +51,7 @@ def _arithmetic(rng: random.Random, difficulty: int) -> _Problem:
         a, b = max(a, b), min(a, b)
         return _Problem(f"What is {a} - {b}?", a - b, f"{a}-{b}={a - b}")
     if difficulty == 3:
-        a, b = rng.randint(2, 19), rng.randint(2, 12)
+        a, b = rng.randint(2, 49), rng.randint(2, 12)
         return _Problem(f"What is {a} * {b}?", a * b, f"{a}*{b}={a * b}")
     a, b, c = rng.randint(2, 19), rng.randint(2, 12), rng.randint(1, 99)
     if difficulty == 4:
@@ -68,7 +68,7 @@ def _remainder(a: int, m: int) -> str:
 
 def _modular(rng: random.Random, difficulty: int) -> _Problem:
     if difficulty <= 2:
-        top, largest = (40, 6) if difficulty == 1 else (200, 12)
+        top, largest = (60, 6) if difficulty == 1 else (200, 12)
         a, m = rng.randint(1, top), rng.randint(2, largest)
         return _Problem(
             f"What is the remainder when {a} is divided by {m}?", a % m, _remainder(a, m)
