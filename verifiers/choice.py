@@ -1,12 +1,12 @@
-r"""Multiple choice with 4 to 10 options: is the letter that a response settles on the right one?
+r"""Multiple choice with up to 10 options: is the letter that a response settles on the right one?
 
     >>> from cascade.verifiers import choice
     >>> choice.verify(r"It must be the third: \boxed{C}", "C").status.value
     'correct'
 
-One letter counts, and nothing else does: `\boxed{A or C}`, a letter beyond the options and the text
-of an option are WRONG, no box is NO_ANSWER. There is no guessing: a missing answer is never replaced
-by a random letter, which adds 0.6 to 2.7 points to published MMLU-Pro numbers.
+One letter counts, and nothing else does: `\boxed{A or C}`, a letter beyond the options and the
+text of an option are WRONG, no box is NO_ANSWER. There is no guessing: a missing answer is never
+replaced by a random letter, which adds 0.6 to 2.7 points to published MMLU-Pro numbers.
 """
 
 from __future__ import annotations
@@ -46,7 +46,8 @@ Style = Literal["boxed", "answer_line", "answer_is", "answer_is_or_last"]
   models). The last step reads the pronoun "I" as option I; for reproducing published numbers only.
 """
 
-MIN_OPTIONS, MAX_OPTIONS = 4, 10
+MIN_OPTIONS, MAX_OPTIONS = 2, 10
+"""MMLU-Pro asks 20 of its questions with 3 options."""
 _BOXED = Policy(extraction="boxed")
 
 PROMPTS: Mapping[str, str] = MappingProxyType(
@@ -91,7 +92,7 @@ def format_prompt(
 
     Raises:
         UnknownNameError: there is no prompt of that name.
-        ConfigError: the number of options is not 4 to 10.
+        ConfigError: the number of options is not 2 to 10.
     """
     if name not in PROMPTS:
         raise UnknownNameError.near("prompt", name, PROMPTS)
@@ -170,7 +171,7 @@ def verify(
 
     Raises:
         DataError: the gold is no letter among the options.
-        ConfigError: fewer than 4 or more than 10 options, or an unknown style.
+        ConfigError: fewer than 2 or more than 10 options, or an unknown style.
     """
     if style not in get_args(Style):
         raise ConfigError(f"style must be one of {get_args(Style)}, got {style!r}")
@@ -224,7 +225,7 @@ class ChoiceVerifier:
 
         Raises:
             DataError: the reference holds no gold letter among the options.
-            ConfigError: the number of options is not 4 to 10.
+            ConfigError: the number of options is not 2 to 10.
         """
         options: int | Sequence[str] = self.options
         if isinstance(reference, Mapping):

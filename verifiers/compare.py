@@ -1,7 +1,7 @@
 r"""Decides whether a prediction states the gold answer. Gold and prediction are not symmetric.
 
-The gold's form says what was asked for; the prediction has to be that. A comparison returns None for
-"the same", else one line that says what differs. Literal numbers, words and everything built of
+The gold's form says what was asked for; the prediction has to be that. A comparison returns None
+for "the same", else one line that says what differs. Literal numbers, words and everything built of
 them are settled here, in the caller's process. For the rest the comparison calls
 `Comparer.symbolic`, which in the caller's process raises `NeedsWorker`.
 """
@@ -26,7 +26,7 @@ SymbolicTest = Callable[[str, str, Policy, bool], Difference]
 """(gold, prediction, policy, are equations) -> what differs between two expressions."""
 
 
-class NeedsWorker(Exception):  # noqa: N818 - a signal, not an error
+class NeedsWorker(Exception):
     """The comparison needs the expression parser."""
 
 
@@ -221,7 +221,7 @@ def numbers_differ(gold: Number, answer: Number, policy: Policy) -> Difference:
 
 
 def _ends(number: Number) -> bool:
-    """Whether the exact value has a finite decimal, which an answer can then be expected to give."""
+    """Whether the exact value has a finite decimal, which an answer can be expected to give."""
     rest = number.value.denominator
     for prime in (2, 5):
         while rest % prime == 0:
@@ -285,7 +285,7 @@ def _number_before_letter(answer: str) -> Quantity | None:
 
 
 def _may_be_closed_form(gold: Quantity, answer: str) -> bool:
-    r"""A rounded gold may be answered by the exact value (`\pi/4` for 0.785), an angle by radians."""
+    r"""A rounded gold may be answered exactly (`\pi/4` for 0.785), an angle in radians."""
     irrational = r"\\pi|\bpi\b|\\sqrt|sqrt|\\ln|\\log|\be\b|\\a?r?c?(?:sin|cos|tan)"
     if gold.number.places is not None:
         return bool(re.search(irrational, answer))
@@ -294,8 +294,11 @@ def _may_be_closed_form(gold: Quantity, answer: str) -> bool:
 
 _WORD = re.compile(r"[A-Za-z][a-z'’-]{2,}")
 _FUNCTION_WORDS = frozenset(
-    "sin cos tan cot sec csc log exp sqrt alpha beta gamma delta theta lambda omega max min".split()
-)
+    {
+        "sin", "cos", "tan", "cot", "sec", "csc", "log", "exp", "sqrt", "max", "min",
+        "alpha", "beta", "gamma", "delta", "theta", "lambda", "omega",
+    }
+)  # fmt: skip
 _NAMES = re.compile(r"[A-Z]{2,6}")
 _CHOICE = re.compile(r"\(?([A-Z])[).:]?")
 

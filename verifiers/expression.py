@@ -1,7 +1,7 @@
 r"""Parses closed forms and formulas, in LaTeX or plain text, into a small tree.
 
-One pass, linear time, no evaluation: `2^{0.5}`, `\frac{4^{2024}}{\binom{4048}{2024}}-2`, `sqrt(34)`,
-`x_0 \cos(\omega t)`. What it does not know (integrals, limits, …) raises `Unreadable`.
+One pass, linear time, no evaluation: `2^{0.5}`, `\frac{4^{2024}}{\binom{4048}{2024}}-2`,
+`sqrt(34)`, `x_0 \cos(\omega t)`. What it does not know (integrals, limits, …) raises `Unreadable`.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class Literal:
 
 @dataclass(frozen=True, slots=True)
 class Name:
-    """A variable or a constant (`\\pi`, `e`, `i`, `\\infty`)."""
+    r"""A variable or a constant (`\pi`, `e`, `i`, `\infty`)."""
 
     name: str
 
@@ -164,7 +164,7 @@ class _Parser:
                 return node
 
     def _juxtaposed(self, left: Node) -> Node:
-        """`2x`, and `2\\frac{1}{2}`, which is 2 + 1/2."""
+        r"""`2x`, and `2\frac{1}{2}`, which is 2 + 1/2."""
         is_fraction = self._peek() == r"\frac"
         right = self._power()
         whole = isinstance(left, Literal) and left.value.denominator == 1 and left.places is None
@@ -325,7 +325,7 @@ class _Parser:
         return Call("^", (call, power)) if power is not None else call
 
     def _bare_argument(self) -> Node:
-        """`\\sin 2x`, `\\ln 2`: factors up to the next sign, bar or function."""
+        r"""`\sin 2x`, `\ln 2`: factors up to the next sign, bar or function."""
         node = self._signed_power()
         while self._starts_factor() and self._peek()[1:] not in _FUNCTIONS:
             if self._peek() in ("(", "[") or self._peek()[0].isdigit():

@@ -4,11 +4,11 @@ r"""Mathematical answers: is the final answer of a response the gold answer?
     >>> math.verify(r"So the sum is \boxed{\frac{2}{4}}.", "1/2").status.value
     'correct'
 
-The stages, each in its own module: `reasoning` takes the thinking away, `extraction` finds the final
-answer, `notation` spells it in one way, `shape` reads its outer structure, `number` and `quantity`
-its literals, `compare` decides. Literal numbers and words are decided here and now; other
-expressions by `symbolic`, in worker processes that are killed at a deadline. What every option means
-and where this differs from other graders: docs/verifiers.md.
+The stages, each in its own module: `reasoning` takes the thinking away, `extraction` finds the
+final answer, `notation` spells it in one way, `shape` reads its outer structure, `number` and
+`quantity` its literals, `compare` decides. Literal numbers and words are decided here and now; other
+expressions by `symbolic`, in worker processes that are killed at a deadline. What every option
+means and where this differs from other graders: docs/verifiers.md.
 """
 
 from __future__ import annotations

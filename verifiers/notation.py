@@ -1,7 +1,7 @@
 r"""Brings the many ways to write one thing to one way: text in, text out, meaning unchanged.
 
-`clean` is a list of small stages. Its output is LaTeX with `\frac{}{}` spelled out, Unicode signs as
-commands, thousands separators gone, and words kept in `\text{}`. Nothing here knows what an
+`clean` is a list of small stages. Its output is LaTeX with `\frac{}{}` spelled out, Unicode signs
+as commands, thousands separators gone, and words kept in `\text{}`. Nothing here knows what an
 answer means.
 """
 
@@ -141,10 +141,13 @@ _FONTS = re.compile(
     r"\\(?:mathrm|mathbf|mathit|mathsf|boldsymbol|bm|mbox|textbf|textit|textrm|textnormal|"
     r"textsf|texttt|emph|operatorname\*?|rm|text)\s*\{([^{}]*)\}"
 )
-_FUNCTIONS = (
-    "arcsin arccos arctan arccot arcsec arccsc asin acos atan sinh cosh tanh sin cos tan cot sec "
-    "csc sqrt ln log lg exp gcd lcm max min"
-).split()
+_FUNCTIONS = frozenset(
+    {
+        "arcsin", "arccos", "arctan", "arccot", "arcsec", "arccsc", "asin", "acos", "atan",
+        "sinh", "cosh", "tanh", "sin", "cos", "tan", "cot", "sec", "csc",
+        "sqrt", "ln", "log", "lg", "exp", "gcd", "lcm", "max", "min",
+    }
+)  # fmt: skip
 
 
 def _fonts_to_text(text: str) -> str:

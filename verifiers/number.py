@@ -1,7 +1,7 @@
 r"""Reads literal numbers exactly: no parser, no floating point, no evaluation.
 
-A literal is what needs no arithmetic to be a final answer: `391`, `-1,234.50`, `3/4`, `\frac{3}{4}`,
-`2\frac{1}{2}`, `0.\overline{3}`, `1.5\times10^{-7}`, `4.5e33`. A product or a power is not one.
+A literal is what needs no arithmetic to be a final answer: `391`, `-1,234.50`, `3/4`,
+`\frac{3}{4}`, `2\frac{1}{2}`, `0.\overline{3}`, `1.5\times10^{-7}`, `4.5e33`. A product or a power is not one.
 """
 
 from __future__ import annotations

@@ -14,7 +14,7 @@ from typing import Any
 
 import mpmath
 
-from cascade.verifiers.expression import Call, Literal, Name, Node
+from cascade.verifiers.expression import Literal, Name, Node
 
 __all__ = ["CONSTANTS", "DIGITS", "TooLarge", "Undefined", "evaluate", "points"]
 

@@ -1,7 +1,7 @@
 """Persistent worker processes that are killed at their deadline. Any thread may call.
 
-No signals, no multiprocessing: workers are plain subprocesses that speak length-prefixed frames over
-pipes, so a caller needs no `if __name__ == "__main__"` guard and may itself be a thread, a daemon,
+No signals, no multiprocessing: workers are plain subprocesses that speak length-prefixed frames
+over pipes, so a caller needs no `if __name__ == "__main__"` guard and may itself be a thread, a daemon,
 a fork or a notebook. The pool knows nothing of what the frames mean.
 """
 
@@ -29,7 +29,7 @@ class WorkerFailedError(CascadeError, RuntimeError):
     """A worker was killed at its deadline, died, or could not start; nothing was computed."""
 
 
-class _Gone(Exception):  # noqa: N818 - a signal between two functions of this module
+class _Gone(Exception):
     """The worker's pipe is closed."""
 
 

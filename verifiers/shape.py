@@ -223,7 +223,7 @@ def _read_clock(text: str) -> Group | None:
 
 
 def _read_inequality(text: str) -> Group | None:
-    """`2 < x \\le 5` and `x > 3` as intervals; None for anything else."""
+    r"""`2 < x \le 5` and `x > 3` as intervals; None for anything else."""
     sides = [side.strip() for side in split_top(text, _RELATION)]
     if len(sides) not in (2, 3):
         return None

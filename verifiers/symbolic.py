@@ -1,14 +1,15 @@
 r"""Compares expressions that are no literal numbers. Runs in worker processes only.
 
-First by value: both sides are parsed by `expression` and evaluated to 90 digits, formulas at generic
-points. Only what that grammar lacks (integrals, limits, relations, …) goes to math-verify, whose
-own timeouts are off here: the process is killed at its deadline instead.
+First by value: both sides are parsed by `expression` and evaluated to 90 digits, formulas at
+generic points. Only what that grammar lacks (integrals, limits, relations, …) goes to math-verify,
+whose own timeouts are off here: the process is killed at its deadline instead.
 """
 
 from __future__ import annotations
 
 import logging
 import re
+from fractions import Fraction
 from functools import lru_cache
 from typing import Any
 
@@ -28,6 +29,7 @@ logging.getLogger("math_verify").setLevel(logging.ERROR)
 
 _AGREEMENT = mpmath.mpf(10) ** -40
 _ENOUGH_POINTS = 3
+_MINUS_ONE = Literal(Fraction(-1))
 _DEEPEST_FOR_MATH_VERIFY = 12  # its parser doubles its time with every nested bracket
 _UNFINISHED = re.compile(r"\\(?:int|sum|prod|lim)(?![A-Za-z])")
 _TRAILING_TEXT = re.compile(r"(?<=[^_{\s])\s*\\text\s*\{[^{}]*\}\s*(?:\^\s*\{?[0-9]\}?)?\Z")
@@ -67,7 +69,7 @@ def _expressions_differ(gold: str, answer: str, policy: Policy, equations: bool)
 def _tree(text: str, equation: bool) -> Node:
     if equation:
         left, right = text.split("=")
-        return Call("+", (parse(left), Call("*", (parse("-1"), parse(right)))))
+        return Call("+", (parse(left), Call("*", (_MINUS_ONE, parse(right)))))
     text = _TRAILING_WORDS.sub("", _TRAILING_TEXT.sub("", text))
     return parse(re.sub(r"^\\(?:approx|sim)(?![A-Za-z])", "", text).replace(r"\$", ""))
 
@@ -129,15 +131,13 @@ def _close(gold: Node, answer: Node, wanted: Any, given: Any, policy: Policy) ->
         return False
     if (rounding := _rounding(gold)) > 0:
         return bool(error <= min(rounding, policy.max_relative_error) * size)
-    alone = answer.arguments[-1] if _is_minus(answer) else answer
+    alone = answer
+    if isinstance(alone, Call) and alone.function == "*" and alone.arguments[0] == _MINUS_ONE:
+        alone = alone.arguments[1]
     if isinstance(alone, Literal) and alone.places is not None:
         long_enough = 0 < policy.decimal_digits <= alone.digits
         return long_enough and bool(error < mpmath.mpf(10) ** alone.places)
     return False
-
-
-def _is_minus(node: Node) -> bool:
-    return isinstance(node, Call) and node.function == "*" and node.arguments[0] == parse("-1")
 
 
 def _rounding(node: Node) -> float:

@@ -43,8 +43,8 @@ def main() -> None:
 def _limit_cpu(timeout_seconds: float) -> None:
     """Have the kernel end this process if nobody is left to do it at the deadline.
 
-    A computation in C holds the interpreter, so neither a watching thread nor the end of stdin would
-    be noticed; CPU time is counted whatever runs.
+    A computation in C holds the interpreter, so neither a watching thread nor the end of stdin
+    would be noticed; CPU time is counted whatever runs.
     """
     usage = resource.getrusage(resource.RUSAGE_SELF)
     seconds = int(usage.ru_utime + usage.ru_stime + timeout_seconds) + 5
