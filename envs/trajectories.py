@@ -32,29 +32,26 @@ FORMAT = "cascade.trajectory/1"
 def json_of_trajectory(trajectory: Trajectory) -> dict[str, Any]:
     """Return the trajectory as plain JSON data; `None` and empty fields are left out."""
     out: dict[str, Any] = {"format": FORMAT}
-    for field in fields(Trajectory):
-        value = getattr(trajectory, field.name)
-        if field.name == "completions":
-            value = [_fields_of(completion) for completion in value]
-        elif field.name == "verdict":
-            value = _fields_of(value)
-        elif isinstance(value, StopReason):
-            value = value.value
-        if value not in (None, {}, ()):
-            out[field.name] = value
+    for name in _TRAJECTORY_FIELDS:
+        value = getattr(trajectory, name)
+        if name == "completions":
+            value = [_fields_of(completion, _COMPLETION_FIELDS) for completion in value]
+        elif name == "verdict":
+            value = _fields_of(value, _VERDICT_FIELDS)
+        if value is not None and value != () and value != {}:
+            out[name] = value
     return out
 
 
-def _fields_of(record: Completion | Verdict) -> dict[str, Any]:
+def _fields_of(record: Completion | Verdict, names: tuple[str, ...]) -> dict[str, Any]:
+    # The enums among the values are strings to JSON.
     out: dict[str, Any] = {}
-    for field in fields(record):
-        value = getattr(record, field.name)
-        if isinstance(value, StopReason | VerdictStatus):
-            value = value.value
-        elif field.name == "routed_experts" and hasattr(value, "tolist"):
+    for name in names:
+        value = getattr(record, name)
+        if name == "routed_experts" and hasattr(value, "tolist"):
             value = value.tolist()
         if value is not None and value != () and value != {}:
-            out[field.name] = value
+            out[name] = value
     return out
 
 

@@ -6,13 +6,14 @@ import os
 from collections.abc import Mapping
 from typing import Any, ClassVar
 
-from cascade.envs.base import SingleTurnEnv, Tasks
+from cascade.envs.base import SingleTurnEnv, Tasks, Turn
 from cascade.errors import DataError
-from cascade.types import Task
+from cascade.types import Task, Verdict
 from cascade.verifiers import math
 
 __all__ = ["MathEnv"]
 
+_QUICK_CHARACTERS = 200_000
 _ANSWER_FIELDS = ("answer", "expected_answer", "ground_truth")
 
 
@@ -41,9 +42,10 @@ class MathEnv(SingleTurnEnv):
         render_mode: str | None = None,
     ) -> None:
         super().__init__(tasks, data_dir=data_dir, render_mode=render_mode)
-        self.verifier = math.MathVerifier(
+        self.verifier: math.MathVerifier = math.MathVerifier(
             policy=policy or math.Policy(), timeout_seconds=timeout_seconds
         )
+        self._early: tuple[str, Verdict] | None = None
 
     def reference(self, task: Task) -> Any:
         """Return the answer as text.
@@ -60,6 +62,24 @@ class MathEnv(SingleTurnEnv):
                 f"object with one of the fields {', '.join(_ANSWER_FIELDS)}"
             )
         return str(answer)
+
+    def respond(self, text: str) -> Turn:
+        """Judge the one answer."""
+        early, self._early = self._early, None
+        if early is not None and early[0] is text:
+            return Turn(verdict=early[1])
+        return super().respond(text)
+
+    def responds_quickly(self, text: str) -> bool:
+        """Literal answers are decided in microseconds; the rest needs a worker process.
+
+        The verdict that was found on the way is what `respond` then returns.
+        """
+        if len(text) > _QUICK_CHARACTERS:
+            return False
+        verdict = self.verifier.at_once(text, self.reference(self.task))
+        self._early = None if verdict is None else (text, verdict)
+        return verdict is not None
 
     def oracle_response(self, task: Task) -> str:
         """Return the boxed gold answer."""
