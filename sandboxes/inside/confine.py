@@ -1,0 +1,121 @@
+"""What a child gives up between fork and running a stranger's code.
+
+`Confinement` is fixed for a slot; `enter` is called in the child, `prepare` once before any fork
+(it loads libc and builds the buffers, so that a child does only system calls).
+"""
+
+from __future__ import annotations
+
+import ctypes
+import os
+import resource
+import struct
+from dataclasses import dataclass
+
+__all__ = ["Confinement", "Rlimits", "libc", "prctl"]
+
+PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 4, 22, 24
+PR_SET_SECUREBITS, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 28, 36, 38, 47
+_NOROOT_LOCKED = 0b11 | 0b1100 | 0b110000
+_CAP_VERSION_3 = 0x20080522
+_LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
+
+libc = ctypes.CDLL(None, use_errno=True)
+
+
+def prctl(option: int, *values: int) -> int:
+    """Call prctl; the unused arguments are 0. Returns what the kernel returned."""
+    padded = [ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)][:4]
+    return int(libc.prctl(option, *padded))
+
+
+class _Program(ctypes.Structure):
+    _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+
+@dataclass(frozen=True)
+class Rlimits:
+    """Limits that the kernel keeps for each process (the slot's account keeps the rest)."""
+
+    cpu_seconds: int
+    stack_bytes: int
+    file_bytes: int
+    open_files: int
+    processes: int
+    data_bytes: int = -1
+    """-1: no limit; only set where no cgroup bounds the memory."""
+
+    FORMAT = struct.Struct("<6q")
+
+    def pack(self) -> bytes:
+        """Encode for the helper that forks."""
+        return self.FORMAT.pack(
+            self.cpu_seconds,
+            self.stack_bytes,
+            self.file_bytes,
+            self.open_files,
+            self.processes,
+            self.data_bytes,
+        )
+
+    def apply(self) -> None:
+        """Set them on this process."""
+        set_limit = resource.setrlimit
+        set_limit(resource.RLIMIT_CPU, (self.cpu_seconds, self.cpu_seconds + 1))
+        for kind, value in (
+            (resource.RLIMIT_STACK, self.stack_bytes),
+            (resource.RLIMIT_FSIZE, self.file_bytes),
+            (resource.RLIMIT_NOFILE, self.open_files),
+            (resource.RLIMIT_NPROC, self.processes),
+            (resource.RLIMIT_DATA, self.data_bytes),
+        ):
+            if value >= 0:
+                set_limit(kind, (value, value))
+
+
+@dataclass
+class Confinement:
+    """How a slot confines its programs.
+
+    With `uid`, every program runs as that user and the runner stays root of its own namespace.
+    Without, programs share the runner's user, and lose its capabilities instead.
+    """
+
+    uid: int | None
+    filters: tuple[bytes | None, bytes | None] = (None, None)
+    """Seccomp programs: for judged programs, and for sessions with a loopback network."""
+    landlock: int = -1
+    """File descriptor of a Landlock rule set, or -1."""
+    drop_capabilities: bool = False
+
+    def prepare(self) -> None:
+        """Build the buffers that `enter` hands to the kernel."""
+        self._programs = [_Program(len(code) // 8, code) if code else None for code in self.filters]
+        self._pointers = [
+            ctypes.c_ulong(ctypes.addressof(program)) if program else None
+            for program in self._programs
+        ]
+        self._empty_caps = struct.pack("<II6I", _CAP_VERSION_3, 0, *([0] * 6))
+
+    def enter(self, inet: bool = False) -> None:
+        """Give up user, capabilities, files and system calls. There is no way back."""
+        if self.uid is not None:
+            os.setgroups([])
+            os.setresgid(self.uid, self.uid, self.uid)
+            os.setresuid(self.uid, self.uid, self.uid)
+        elif self.drop_capabilities:
+            self._drop_capabilities()
+        prctl(PR_SET_NO_NEW_PRIVS, 1)
+        if self.landlock >= 0 and libc.syscall(_LANDLOCK_RESTRICT, self.landlock, 0) != 0:
+            os._exit(126)
+        pointer = self._pointers[inet]
+        if pointer is not None and libc.prctl(PR_SET_SECCOMP, 2, pointer, 0, 0) != 0:
+            os._exit(126)
+
+    def _drop_capabilities(self) -> None:
+        for capability in range(64):
+            if prctl(PR_CAPBSET_DROP, capability) != 0:
+                break
+        prctl(PR_SET_SECUREBITS, _NOROOT_LOCKED)
+        if libc.capset(self._empty_caps[:8], self._empty_caps[8:]) != 0:
+            os._exit(126)

@@ -1,0 +1,212 @@
+"""The request to start a process, and the helpers that fork on the runner's behalf.
+
+A helper is a process of its own, so that what the runner has read (other tests' inputs, other
+programs' outputs) is in no memory that a program inherits. The runner passes the descriptors and
+the limits over a socket, the helper forks, waits, and answers with how the child ended.
+"""
+
+from __future__ import annotations
+
+import array
+import ctypes
+import mmap
+import os
+import socket
+import struct
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import NoReturn
+
+from cascade.sandboxes.inside.confine import PR_SET_DUMPABLE, Confinement, Rlimits, prctl
+
+__all__ = ["EXEC", "ChildEnd", "Helper", "Request", "Runner", "child_limits", "serve"]
+
+EXEC = 0
+"""Kind of a request that replaces the child by argv[0]; other kinds are names of drivers."""
+INET = 1
+"""Flag: leave loopback sockets usable."""
+DETACH = 2
+"""Flag: do not wait for the child; its process id is answered at once, as `user_us`."""
+
+_HEAD = struct.Struct("<HHII")
+_REPLY = struct.Struct("<iiqqq")
+MAX_REQUEST = 160_000
+Runner = Callable[[int, list[str]], NoReturn]
+"""Runs a driver of the given kind in the child; never returns."""
+
+
+@dataclass(frozen=True)
+class Request:
+    """Start one process."""
+
+    kind: int
+    argv: list[str]
+    env: list[str]
+    cwd: str
+    rlimits: Rlimits
+    inet: bool = False
+    detach: bool = False
+
+    def pack(self) -> bytes:
+        """Encode for the helper.
+
+        Raises:
+            ValueError: the arguments hold a NUL byte, or are too long.
+        """
+        strings = [self.cwd, *self.argv, *self.env]
+        text = "\0".join(strings).encode("utf-8", "surrogateescape") + b"\0"
+        if text.count(b"\0") != len(strings) or len(text) > MAX_REQUEST:
+            raise ValueError("program arguments hold a NUL byte or are longer than 160,000 bytes")
+        flags = INET * self.inet | DETACH * self.detach
+        head = _HEAD.pack(self.kind, flags, len(self.argv), len(self.env))
+        return head + self.rlimits.pack() + text
+
+    @classmethod
+    def unpack(cls, data: bytes) -> Request:
+        """Decode on the helper's side."""
+        kind, flags, nargs, nenv = _HEAD.unpack_from(data)
+        start = _HEAD.size + Rlimits.FORMAT.size
+        rlimits = Rlimits(*Rlimits.FORMAT.unpack_from(data, _HEAD.size))
+        text = data[start:-1].decode("utf-8", "surrogateescape").split("\0")
+        argv, env = text[1 : 1 + nargs], text[1 + nargs : 1 + nargs + nenv]
+        return cls(kind, argv, env, text[0], rlimits, bool(flags & INET), bool(flags & DETACH))
+
+
+@dataclass(frozen=True)
+class ChildEnd:
+    """How a child ended; `error` is an errno where it could not be started."""
+
+    status: int
+    error: int
+    user_us: int
+    system_us: int
+    peak_kb: int
+
+    def pack(self) -> bytes:
+        """Encode for the runner."""
+        return _REPLY.pack(self.status, self.error, self.user_us, self.system_us, self.peak_kb)
+
+
+class Helper:
+    """The runner's end of a process that forks."""
+
+    def __init__(self, pid: int, control: socket.socket, shared: mmap.mmap) -> None:
+        self.pid = pid
+        self.control = control
+        self._shared = shared
+        self._fds = array.array("i")
+
+    def start(self, request: bytes, fds: list[int]) -> None:
+        """Ask for a process; its end arrives on `control`."""
+        rights = array.array("i", fds)
+        self._shared[0:4] = b"\0\0\0\0"
+        self.control.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
+
+    def child(self) -> int:
+        """Process id of the child that runs now (as the helper sees it), or 0."""
+        return int.from_bytes(self._shared[0:4], sys.byteorder)
+
+    def end(self) -> ChildEnd:
+        """Read how the child ended; call when `control` is readable.
+
+        Raises:
+            EOFError: the helper itself died.
+        """
+        data = self.control.recv(256)
+        if len(data) != _REPLY.size:
+            text = data.decode(errors="replace") or "it has died"
+            raise EOFError(f"the helper that forks: {text}")
+        end = ChildEnd(*_REPLY.unpack(data))
+        if end.error < 0:
+            raise EOFError(f"the helper that forks: {os.strerror(-end.error)}")
+        return end
+
+
+def child_limits(request: Request, confinement: Confinement, fds: list[int]) -> None:
+    """Turn the freshly forked child into a confined process with its descriptors in place."""
+    os.setsid()
+    with open("/proc/self/oom_score_adj", "wb", 0) as file:
+        file.write(b"1000")
+    count = len(fds)
+    while any(fd < count for fd in fds):
+        fds = [fd if fd >= count else os.dup(fd) for fd in fds]
+    for index, fd in enumerate(fds):
+        os.dup2(fd, index)
+    os.chdir(request.cwd)
+    request.rlimits.apply()
+    confinement.enter(request.inet)
+    os.closerange(count, 256)
+
+
+def _exec(request: Request) -> NoReturn:
+    env = dict(item.split("=", 1) for item in request.env)
+    try:
+        os.execvpe(request.argv[0], request.argv, env)
+    except OSError as error:
+        os.write(2, f"cannot run {request.argv[0]!r}: {error.strerror}\n".encode())
+        os._exit(127)
+
+
+def serve(
+    control: socket.socket, shared: mmap.mmap, confinement: Confinement, run: Runner | None
+) -> NoReturn:
+    """Fork for the runner until it goes away. `run` runs drivers; without it only EXEC works."""
+    prctl(PR_SET_DUMPABLE, 0)
+    size = MAX_REQUEST + _HEAD.size + Rlimits.FORMAT.size
+    space = socket.CMSG_SPACE(16 * array.array("i").itemsize)
+    shared_address = ctypes.c_int.from_buffer(shared)
+    shared.madvise(mmap.MADV_DONTFORK)
+    while True:
+        data, ancillary, _, _ = control.recvmsg(size, space)
+        if not data:
+            os._exit(0)
+        _reap_detached()
+        fds = array.array("i")
+        for _, _, payload in ancillary:
+            fds.frombytes(payload)
+        pid = os.fork()
+        if pid == 0:
+            _child(control, data, list(fds), confinement, run)
+        for fd in fds:
+            os.close(fd)
+        if _HEAD.unpack_from(data)[1] & DETACH:
+            control.sendall(ChildEnd(0, 0, pid, 0, 0).pack())
+            continue
+        shared_address.value = pid
+        _, status, usage = os.wait4(pid, 0)
+        shared_address.value = 0
+        end = ChildEnd(
+            status, 0, int(usage.ru_utime * 1e6), int(usage.ru_stime * 1e6), usage.ru_maxrss
+        )
+        control.sendall(end.pack())
+
+
+def _reap_detached() -> None:
+    try:
+        while os.waitpid(-1, os.WNOHANG)[0]:
+            pass
+    except ChildProcessError:
+        return
+
+
+def _child(
+    control: socket.socket,
+    data: bytes,
+    fds: list[int],
+    confinement: Confinement,
+    run: Runner | None,
+) -> NoReturn:
+    try:
+        request = Request.unpack(data)
+        child_limits(request, confinement, fds)
+    except (OSError, ValueError) as error:
+        # An answer of a wrong size: the runner gives the slot up, and the run is repeated.
+        control.send(f"cannot confine the child: {error}".encode()[:100])
+        os._exit(126)
+    if request.kind == EXEC or run is None:
+        _exec(request)
+    if request.env:
+        os.environ.clear()
+        os.environ.update(item.split("=", 1) for item in request.env)
+    run(request.kind, request.argv)

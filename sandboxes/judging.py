@@ -1,0 +1,192 @@
+"""One program over its tests: build, run, compare outside, repeat what the infrastructure broke."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from cascade.errors import SandboxError
+from cascade.sandboxes.build import Builder, Built
+from cascade.sandboxes.classify import classify, outcome_of
+from cascade.sandboxes.inside.drivers import CALL
+from cascade.sandboxes.inside.plain import NotPlainError, decode, encode
+from cascade.sandboxes.link import SlotLostError
+from cascade.sandboxes.pool import Pool
+from cascade.sandboxes.programs import Call, Case, Limits, Program, as_bytes
+from cascade.sandboxes.slot import Raw, Run, Slot
+from cascade.sandboxes.verdicts import Isolation, Outcome, Report, Status, worst
+
+__all__ = ["Attempt", "Judging", "call_runs", "case_runs"]
+
+SKIPPED = Outcome(Status.SKIPPED, reason="an earlier test decided")
+Judge = Callable[[int, Raw], Outcome]
+"""Turns what was observed of test number i into its outcome; runs outside the sandbox."""
+
+
+@dataclass
+class Attempt:
+    """A program under way: what is known so far, over all slots that were used."""
+
+    outcomes: dict[int, Outcome] = field(default_factory=dict)
+    compilation: Outcome | None = None
+    isolation: Isolation = field(default_factory=lambda: Isolation("none"))
+    retries: int = 0
+    stopped: bool = False
+
+    def report(self, count: int, versions: dict[str, str]) -> Report:
+        """Sum up."""
+        failed = self.compilation
+        if failed is not None and failed.status is not Status.ACCEPTED:
+            skipped = tuple([SKIPPED] * count)
+            return Report(
+                failed.status, skipped, failed, self.isolation, versions, self.retries,
+                failed.describe(),
+            )  # fmt: skip
+        outcomes = tuple(self.outcomes.get(i, SKIPPED) for i in range(count))
+        status = worst(outcomes)
+        reason = ""
+        if status is not Status.ACCEPTED:
+            number, first = next(
+                (i, outcome) for i, outcome in enumerate(outcomes) if outcome.status is status
+            )
+            reason = f"test {number + 1}: {first.describe()}"
+        return Report(
+            status, outcomes, self.compilation, self.isolation, versions, self.retries, reason
+        )
+
+
+@dataclass(frozen=True)
+class Judging:
+    """Runs the tests of programs on the slots of a pool."""
+
+    pool: Pool
+    builder: Builder
+    versions: dict[str, str]
+    retries: int
+
+    def judge(
+        self,
+        program: Program,
+        count: int,
+        make_run: Callable[[Built, int], Run],
+        judge: Judge,
+        limits: tuple[Limits, Limits],
+        stop_early: bool,
+    ) -> Report:
+        """Build the program and run tests 0 … count - 1 of it.
+
+        Args:
+            program: what is judged.
+            count: number of tests.
+            make_run: gives the run of one test.
+            judge: gives the outcome of one test.
+            limits: of a run, and of the compiler.
+            stop_early: skip the tests behind the first that fails.
+        """
+        attempt = Attempt()
+        lost = ""
+        while attempt.retries <= self.retries:
+            try:
+                with self.pool.slot() as slot:
+                    slot.check(limits[0])
+                    attempt.isolation = slot.isolation
+                    self._go_on(slot, program, count, make_run, judge, limits, stop_early, attempt)
+                return attempt.report(count, self.versions)
+            except SlotLostError as error:
+                attempt.retries += 1
+                lost = str(error)
+        left = [i for i in range(count) if i not in attempt.outcomes]
+        attempt.outcomes[left[0]] = Outcome(Status.FAULT, reason=lost)
+        return attempt.report(count, self.versions)
+
+    def _go_on(
+        self,
+        slot: Slot,
+        program: Program,
+        count: int,
+        make_run: Callable[[Built, int], Run],
+        judge: Judge,
+        limits: tuple[Limits, Limits],
+        stop_early: bool,
+        attempt: Attempt,
+    ) -> None:
+        """Run the tests that have no outcome yet."""
+        built, compilation = self.builder.build(slot, program, limits[1])
+        attempt.compilation = compilation or attempt.compilation
+        if built is None:
+            return
+        left = [i for i in range(count) if i not in attempt.outcomes]
+        built.place(slot)
+        results = slot.run_many(self._runs(slot, built, make_run, left))
+        for i, raw in zip(left, results, strict=False):
+            if raw is None:
+                raise SandboxError("a run was dropped without having been cancelled")
+            outcome = judge(i, raw)
+            attempt.outcomes[i] = outcome
+            if stop_early and not outcome.accepted:
+                results.close()
+                return
+
+    @staticmethod
+    def _runs(
+        slot: Slot, built: Built, make_run: Callable[[Built, int], Run], left: Sequence[int]
+    ) -> Iterator[Run]:
+        for i in left:
+            built.place(slot)
+            yield make_run(built, i)
+
+
+def case_runs(
+    program: Program, cases: Sequence[Case], limits: Limits, collect: tuple[str, ...] = ()
+) -> Callable[[Built, int], Run]:
+    """Runs of a program that reads standard input."""
+
+    def make_run(built: Built, index: int) -> Run:
+        case = cases[index]
+        return Run(
+            (*built.argv, *program.args, *case.args),
+            limits,
+            stdin=as_bytes(case.stdin),
+            driver=built.driver,
+            files=tuple((name, as_bytes(body)) for name, body in case.files.items()),
+            collect=collect,
+            extra_processes=built.extra_processes,
+        )
+
+    return make_run
+
+
+def call_runs(
+    program: Program, function: str, calls: Sequence[Call], limits: Limits, module: str
+) -> Callable[[Built, int], Run]:
+    """Runs that call one function of a Python program."""
+
+    def make_run(built: Built, index: int) -> Run:
+        call = calls[index]
+        spec = {
+            "function": function,
+            "args": list(call.args),
+            "kwargs": dict(call.kwargs),
+            "module": module,
+        }
+        return Run((*built.argv, *program.args), limits, driver=CALL, spec=encode(spec))
+
+    return make_run
+
+
+def judge_value(raw: Raw, limits: Limits, compare: Callable[[object], bool]) -> Outcome:
+    """Judge one call by the value that came back."""
+    status, reason = classify(raw, limits)
+    if status is not Status.ACCEPTED:
+        return outcome_of(raw, status, reason)
+    if not raw.result:
+        return outcome_of(raw, Status.RUNTIME_ERROR, "ended before the function returned")
+    if raw.result[:1] == b"x":
+        text = raw.result[1:200].decode("utf-8", "replace")
+        return outcome_of(raw, Status.WRONG_ANSWER, f"returned what is no plain data: {text}")
+    try:
+        value = decode(raw.result[1:])
+    except NotPlainError as error:
+        return outcome_of(raw, Status.TAMPERED, f"a forged result: {error}")
+    good = Status.ACCEPTED if compare(value) else Status.WRONG_ANSWER
+    return replace(outcome_of(raw, good), value=value)
