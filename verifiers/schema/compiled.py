@@ -233,8 +233,8 @@ def _bounded(dialect: Any, limits: Limits) -> Any:
         for keyword in _BRANCHING
         if keyword in dialect.VALIDATORS
     }
-    bounded = extend(dialect, keywords)  # type: ignore[no-untyped-call]
-    return bounded
+    keywords |= {"pattern": pattern, "uniqueItems": unique, "multipleOf": multiple}
+    return extend(dialect, keywords)  # type: ignore[no-untyped-call]
 
 
 def _paid(keyword: Callable[..., Any]) -> Callable[..., Any]:
