@@ -6,9 +6,9 @@ r"""Mathematical answers: is the final answer of a response the gold answer?
 
 The stages, each in its own module: `reasoning` takes the thinking away, `extraction` finds the
 final answer, `notation` spells it in one way, `shape` reads its outer structure, `number` and
-`quantity` its literals, `compare` decides. Literal numbers and words are decided here and now; other
-expressions by `symbolic`, in worker processes that are killed at a deadline. What every option
-means and where this differs from other graders: docs/verifiers.md.
+`quantity` its literals, `compare` decides. Literal numbers and words are decided here and now,
+other expressions by `symbolic`, in worker processes that are killed at a deadline. What every
+option means and where this differs from other graders: docs/verifiers.md.
 """
 
 from __future__ import annotations

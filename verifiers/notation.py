@@ -129,9 +129,11 @@ _THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,\s*\\!|\\,|,\\\s)\s*(?=[0-9]{3}(?!
 
 
 def _drop_layout(text: str) -> str:
+    if "{,}" in text or "\\" in text:
+        text = _THOUSANDS.sub("", text)
     if "\\" in text:
         text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text) if r"\begin" not in text else text
-        text = _THOUSANDS.sub("", text).replace(r"\!", "")
+        text = text.replace(r"\!", "")
         text = _LAYOUT.sub("", text)
         text = re.sub(r"\\(?:lbrack|lparen)(?![A-Za-z])", "(", text)
     return _SPACES.sub(" ", text).strip()
@@ -193,6 +195,8 @@ _SYNONYMS = (
 
 
 def _one_spelling(text: str) -> str:
+    if "inf" in text:
+        text = re.sub(r"(?<![A-Za-z\\])(?:infinity|inf)(?![A-Za-z])", r"\\infty ", text)
     if "\\" not in text:
         return text
     for pattern, replacement in _SYNONYMS:

@@ -1,7 +1,8 @@
 r"""Reads literal numbers exactly: no parser, no floating point, no evaluation.
 
 A literal is what needs no arithmetic to be a final answer: `391`, `-1,234.50`, `3/4`,
-`\frac{3}{4}`, `2\frac{1}{2}`, `0.\overline{3}`, `1.5\times10^{-7}`, `4.5e33`. A product or a power is not one.
+`\frac{3}{4}`, `2\frac{1}{2}`, `0.\overline{3}`, `1.5\times10^{-7}`, `4.5e33`. A product or a power
+is not one.
 """
 
 from __future__ import annotations
@@ -63,8 +64,8 @@ def read_number(text: str) -> Number | None:
     text = _without_brackets(text.strip())
     if not text or len(text) > _MAX_DIGITS:
         return None
-    if text.count("-") == 2 and text.startswith("-") and (inner := _negated(text)):
-        return inner
+    if text[:2] in ("-(", "-{"):
+        return _negated(text)
     for reader in (_read_decimal, _read_fraction, _read_mixed, _read_scientific, _read_repeating):
         if (number := reader(text)) is not None:
             return number
@@ -86,10 +87,8 @@ def _without_brackets(text: str) -> str:
 
 
 def _negated(text: str) -> Number | None:
-    r"""Minus a bracket: `-\frac{-1}{2}` is read elsewhere; this is `-(-5)` and the like."""
+    """Minus a bracket: `-(5)`, `-(-1/2)`."""
     inner = _without_brackets(text[1:].strip())
-    if not inner.startswith("-") or text[1] not in "({":
-        return None
     number = _read_decimal(inner) or _read_fraction(inner)
     return number and Number(-number.value, number.places, number.digits, number.lowest_terms)
 

@@ -1,8 +1,8 @@
 """Persistent worker processes that are killed at their deadline. Any thread may call.
 
 No signals, no multiprocessing: workers are plain subprocesses that speak length-prefixed frames
-over pipes, so a caller needs no `if __name__ == "__main__"` guard and may itself be a thread, a daemon,
-a fork or a notebook. The pool knows nothing of what the frames mean.
+over pipes, so a caller needs no `if __name__ == "__main__"` guard and may itself be a thread, a
+daemon, a fork or a notebook. The pool knows nothing of what the frames mean.
 """
 
 from __future__ import annotations

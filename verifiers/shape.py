@@ -75,6 +75,8 @@ def read_shape(text: str, depth: int = 0) -> Shape:
         return matrix
     if clock := _read_clock(text):
         return clock
+    if (french := _read_french_interval(text, depth)) is not None:
+        return french
     if (several := _read_list(text, depth)) is not None:
         return several
     if (bracketed := _read_bracketed(text, depth)) is not None:
@@ -157,12 +159,17 @@ def _share_name(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
     )
 
 
+def _read_french_interval(text: str, depth: int) -> Group | None:
+    """`]1,2[`: brackets that point outwards leave the end out."""
+    match = re.fullmatch(r"\]([^\[\]]*)[\[\]]|\[([^\[\]]*)\[", text)
+    if match is None:
+        return None
+    ends = ("(" if text[0] == "]" else "[") + (")" if text[-1] == "[" else "]")
+    parts = split_top(match[1] or match[2] or "", re.compile("[,;]"))
+    return _tuple_of(parts, ends, depth) if len(parts) == 2 else None
+
+
 def _read_bracketed(text: str, depth: int) -> Shape | None:
-    if french := re.fullmatch(r"\](.*)\[|\](.*)\]|\[(.*)\[", text):
-        inside = next(group for group in french.groups() if group is not None)
-        ends = ("(" if text[0] == "]" else "[") + (")" if text[-1] == "[" else "]")
-        if len(parts := split_top(inside, re.compile("[,;]"))) == 2 and "[" not in inside:
-            return _tuple_of(parts, ends, depth)
     opening = re.match(r"\\\{|\\langle(?![A-Za-z])|[(\[{]", text)
     if opening is None or _closes_at(text, opening.end()) != len(text):
         return None

@@ -63,6 +63,8 @@ def _expressions_differ(gold: str, answer: str, policy: Policy, equations: bool)
             return _values_differ(wanted, given, policy, proportional=equations)
     except TooLarge as error:
         return f"the answer is too large to evaluate: {error}"
+    except RecursionError:  # hundreds of operations in a row: nobody's final answer
+        return "the answer has too many operations"
 
 
 @lru_cache(maxsize=2048)
