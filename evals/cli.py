@@ -109,7 +109,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     model.add_argument("--base-url", metavar="URL", help="of an OpenAI-compatible server")
     model.add_argument(
         "--api-key-env", metavar="VARIABLE",
-        help="environment variable with the server's key (default CASCADE_API_KEY)",
+        help="environment variable with the server's key (default OPENAI_API_KEY)",
     )  # fmt: skip
     model.add_argument("--engine", metavar="KIND", help="http, torch, vllm, tiny, …")
     model.add_argument(
@@ -150,8 +150,12 @@ def _add_rescore(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--answers", type=Path, metavar="FILE", help="rows {id, answer[, options]}")
     parser.add_argument(
-        "--format", metavar="NAME", help="form of the outputs (`rescore --task x --format list`)"
+        "--format", metavar="NAME", help="form of the outputs, if not ours: see docs/evals.md"
     )
+    parser.add_argument(
+        "--policy", action="append", default=[], metavar="NAME=VALUE",
+        help="with --task math: what counts as equal (cascade.verifiers.policy.Policy)",
+    )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="where verdicts are written")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     _add_data_dir(parser)
@@ -220,18 +224,25 @@ def _engine_options(args: argparse.Namespace, is_http: bool) -> dict[str, Any]:
 
     options: dict[str, Any] = {}
     if is_http:
-        options["api_key"] = api_key(args.api_key_env)
+        if args.api_key_env is not None:
+            options["api_key"] = api_key(args.api_key_env)
         if args.concurrency is not None:
             options["concurrency"] = args.concurrency
-    for text in args.engine_option:
+    return {**options, **_named_values(args.engine_option, "--engine-option")}
+
+
+def _named_values(texts: Sequence[str], option: str) -> dict[str, Any]:
+    """Read NAME=VALUE options; a value is JSON, or text as it stands."""
+    values: dict[str, Any] = {}
+    for text in texts:
         name, equals, value = text.partition("=")
         if not equals or not name.isidentifier():
-            raise ConfigError(f"--engine-option needs NAME=VALUE, got {text!r}")
+            raise ConfigError(f"{option} needs NAME=VALUE, got {text!r}")
         try:
-            options[name] = json.loads(value)
+            values[name] = json.loads(value)
         except json.JSONDecodeError:
-            options[name] = value
-    return options
+            values[name] = value
+    return values
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -287,9 +298,10 @@ def _rescore(args: argparse.Namespace) -> int:
 
     config = RescoreConfig(
         task=args.task, outputs=args.outputs, answers=args.answers, format=args.format,
-        data_dir=_data_dir(args), out=args.out, limits=_limits(args),
+        policy=_named_values(args.policy, "--policy"), data_dir=_data_dir(args), out=args.out,
+        limits=_limits(args),
     )  # fmt: skip
-    result = rescore(config, show_progress=not args.json)
+    result = rescore(config)
     if args.json:
         print(json.dumps(result.as_json(), ensure_ascii=False))
     else:

@@ -63,11 +63,11 @@ class RunFolder:
 
     def _claim(self, manifest: Mapping[str, Any], resume: bool) -> None:
         file = self.path / "run.json"
-        if not file.exists():
-            if self.trajectories.exists():
-                raise ConfigError(f"{str(self.path)!r} holds trajectories but no run.json")
-            write_json(file, manifest)
+        if not self.trajectories.exists() or self.trajectories.stat().st_size == 0:
+            write_json(file, manifest)  # nothing was ever sampled: there is nothing to protect
             return
+        if not file.exists():
+            raise ConfigError(f"{str(self.path)!r} holds trajectories but no run.json")
         if not resume:
             raise ConfigError(
                 f"{str(self.path)!r} holds a run already: add --resume to finish it, or give "

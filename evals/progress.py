@@ -1,10 +1,12 @@
-"""Progress of a run: a bar on a terminal, plain lines elsewhere. Always on standard error."""
+"""Progress: a bar on a terminal, plain lines elsewhere. Always on standard error."""
 
 from __future__ import annotations
 
 import asyncio
+import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 from cascade.evals.records import Record
@@ -14,10 +16,11 @@ if TYPE_CHECKING:
     from rich.progress import Progress as Bar
     from rich.progress import TaskID
 
-__all__ = ["RunProgress"]
+__all__ = ["RunProgress", "judging_bar"]
 
 _REFRESH_SECONDS = 0.25
 _LINE_SECONDS = 15.0
+_MANY_ANSWERS = 200
 
 
 class RunProgress:
@@ -105,3 +108,17 @@ def _clock(seconds: float) -> str:
     whole = round(seconds)
     hours, minutes = divmod(whole // 60, 60)
     return f"{hours}:{minutes:02d}:{whole % 60:02d}"
+
+
+@contextmanager
+def judging_bar(total: int) -> Iterator[Callable[[int, int | None], None]]:
+    """Show a bar on standard error while many answers are judged; nothing where none watches."""
+    if total < _MANY_ANSWERS or not sys.stderr.isatty():
+        yield lambda done, total: None
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    with Progress(console=Console(stderr=True), transient=True) as bar:
+        row = bar.add_task("judging", total=total)
+        yield lambda done, total: bar.update(row, completed=done)

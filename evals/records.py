@@ -8,9 +8,16 @@ from dataclasses import dataclass
 
 from cascade.types import StopReason, Trajectory, VerdictStatus
 
-__all__ = ["Record", "record_of", "tokens_of"]
+__all__ = ["Record", "answer_key", "is_unparsable", "record_of", "tokens_of"]
 
 _LONG_ANSWER = 100
+_UNREAD = (
+    "no rule reads the answer",
+    "; the limit is ",
+    "too large to evaluate",
+    "does not hold exactly one letter",
+)
+"""What verifiers say of an answer that they found and could not read."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,8 +79,8 @@ def answer_key(extracted: str | None) -> str | None:
 
 
 def is_unparsable(status: VerdictStatus, reason: str) -> bool:
-    """Whether the verifier says that it could not read the answer it found."""
-    return status is VerdictStatus.WRONG and "cannot be read" in reason
+    """Whether the verifier says that it found an answer and could not read it."""
+    return status is VerdictStatus.WRONG and any(words in reason for words in _UNREAD)
 
 
 def tokens_of(trajectory: Trajectory) -> int:

@@ -7,7 +7,6 @@ import contextlib
 import os
 import re
 import signal
-import sys
 import threading
 import time
 from collections import Counter
@@ -16,7 +15,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cascade.envs.engines import Engine, open_engine
 from cascade.envs.trajectories import TrajectoryWriter
@@ -186,8 +185,24 @@ def _run_in(
     return report, folder.path, code
 
 
+@runtime_checkable
+class _Checkable(Protocol):
+    async def check(self) -> object:
+        """Ask the server whether it is there, before anything is counted."""
+        ...
+
+
 async def _drive(runner: Runner, engine: Engine, progress: RunProgress) -> bool:
     """Run to the end, or to the first SIGINT or SIGTERM; return whether a signal came."""
+    try:
+        if isinstance(engine, _Checkable):
+            await engine.check()
+        return await _until_signal(runner, progress)
+    finally:
+        await engine.aclose()
+
+
+async def _until_signal(runner: Runner, progress: RunProgress) -> bool:
     loop = asyncio.get_running_loop()
     work = asyncio.create_task(runner.run(progress.add))
     display = asyncio.create_task(progress.show())
@@ -211,7 +226,6 @@ async def _drive(runner: Runner, engine: Engine, progress: RunProgress) -> bool:
         display.cancel()
         with contextlib.suppress(asyncio.CancelledError):
             await display
-        await engine.aclose()
     return bool(signals)
 
 
@@ -241,19 +255,12 @@ def _new_folder(config: RunConfig, engine: Engine) -> Path:
     return path
 
 
-def api_key(variable: str | None) -> str | None:
+def api_key(variable: str) -> str:
     """Read the server's key from the environment, so that it is never on a command line.
 
     Raises:
         ConfigError: the variable that was named is not set.
     """
-    if variable is None:
-        return os.environ.get("CASCADE_API_KEY")
     if variable not in os.environ:
         raise ConfigError(f"--api-key-env {variable}: the environment has no such variable")
     return os.environ[variable]
-
-
-def is_interactive() -> bool:
-    """Whether somebody watches standard error."""
-    return sys.stderr.isatty()
