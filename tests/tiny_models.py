@@ -12,7 +12,7 @@ def random_qwen3_moe(**changes: Any) -> Any:
 
     settings: dict[str, Any] = {
         "vocab_size": 320, "hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4,
-        "num_key_value_heads": 2, "head_dim": 8, "num_experts": 4, "num_experts_per_tok": 2,
+        "num_key_value_heads": 2, "head_dim": 32, "num_experts": 4, "num_experts_per_tok": 2,
         "moe_intermediate_size": 32, "intermediate_size": 32, "max_position_embeddings": 512,
         "norm_topk_prob": True, "initializer_range": 0.12, "eos_token_id": 258,
         "pad_token_id": 256, "bos_token_id": None,

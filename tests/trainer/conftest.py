@@ -13,10 +13,13 @@ from tiny_models import random_qwen3_moe
 
 @pytest.fixture(scope="session", autouse=True)
 def _torch() -> None:
-    """Everything here needs torch and transformers."""
+    """Everything here needs torch and transformers; tiny matrices are fastest on one thread."""
     for module in ("torch", "transformers"):
         if importlib.util.find_spec(module) is None:
             unavailable(f"{module} is not installed: pip install 'cascade-rl[local]'")
+    import torch
+
+    torch.set_num_threads(1)
 
 
 @pytest.fixture(scope="session")

@@ -10,7 +10,8 @@ import torch
 from tiny_models import random_gpt_oss, random_qwen3_moe
 
 from cascade.errors import ConfigError
-from cascade.trainer.engines.generate import ContinuousBatch, Request, check_attention
+from cascade.trainer.engines.generate import ContinuousBatch, check_attention
+from cascade.trainer.engines.requests import Request
 from cascade.types import SamplingParams, StopReason
 
 MODELS: dict[str, Callable[[], Any]] = {"qwen3_moe": random_qwen3_moe, "gpt_oss": random_gpt_oss}

@@ -8,60 +8,22 @@ requests share it), draws a token for every live request, and returns those that
 from __future__ import annotations
 
 from collections import OrderedDict, deque
-from collections.abc import Callable, Hashable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
-import numpy as np
 import torch
+import transformers
 from transformers import DynamicCache, PreTrainedModel
 
 from cascade.errors import ConfigError
+from cascade.trainer.engines.requests import Request
 from cascade.trainer.engines.sampling import Settings, draw
 from cascade.trainer.engines.slots import Prefix, SlotCache
-from cascade.types import SamplingParams, StopReason
+from cascade.types import StopReason
 
-__all__ = ["ContinuousBatch", "Request", "check_attention"]
+__all__ = ["ContinuousBatch", "check_attention"]
 
-_DRAWS = 64
 _PREFILL_TOKENS = 8192
-
-
-@dataclass(slots=True, eq=False)
-class Request:
-    """One sample to draw, and what has been drawn of it."""
-
-    prompt_ids: tuple[int, ...]
-    params: SamplingParams
-    seed: int | None = None
-    """None draws from the operating system's entropy."""
-    end_ids: frozenset[int] = frozenset()
-    """Ids that end the sample; the one that did is part of it."""
-    hits_stop: Callable[[Sequence[int]], bool] | None = None
-    """Whether the ids drawn so far complete a stop string."""
-    tag: Hashable = None
-    """For the caller."""
-    cancelled: bool = False
-    """Set from any thread: the request is dropped before the next token."""
-    token_ids: list[int] = field(default_factory=list)
-    logprobs: list[float] = field(default_factory=list)
-    stop_reason: StopReason | None = None
-    _chance: Any = None
-    _draws: list[float] = field(default_factory=list)
-
-    @property
-    def cached(self) -> int:
-        """Tokens whose keys and values are in the cache: all but the newest one."""
-        return len(self.prompt_ids) + len(self.token_ids) - 1
-
-    def uniform(self) -> float:
-        """Next number in (0, 1) of this request's own stream."""
-        if not self._draws:
-            if self._chance is None:
-                self._chance = np.random.Generator(np.random.Philox(self.seed))
-            whole = self._chance.integers(0, 2**32, size=_DRAWS, dtype=np.uint32)
-            self._draws = ((whole[::-1] + 0.5) / 2**32).tolist()
-        return self._draws.pop()
 
 
 def _attention_types(config: Any) -> set[str]:
@@ -87,7 +49,9 @@ def check_attention(model: PreTrainedModel) -> None:
 
 
 class ContinuousBatch:
-    """A running batch of one model. Not thread-safe."""
+    """A running batch of one transformers model; implements `requests.Batch`."""
+
+    extra_fields: frozenset[str] = frozenset()
 
     def __init__(
         self,
@@ -129,16 +93,36 @@ class ContinuousBatch:
         """Queue a request; the caller has checked that its prompt is shorter than `max_length`."""
         self._waiting.append(request)
 
-    def clear(self) -> list[Request]:
-        """Drop every request and all cached prompts; return the requests."""
-        dropped = [*self._rows, *self._waiting]
+    def clear(self) -> None:
+        """Drop every request and all cached prompts."""
         self._rows, self._waiting, self._settings = [], deque(), None
         self.forget_prompts()
-        return dropped
 
     def forget_prompts(self) -> None:
         """Drop cached prompts, which are stale once the weights change."""
         self._prefixes.clear()
+
+    @torch.no_grad()
+    def change_weights(self, change: Callable[[PreTrainedModel], None]) -> None:
+        """Run `change(model)` while nothing is sampled, and forget what the old weights gave."""
+        change(self.model)
+        self.forget_prompts()
+
+    def close(self) -> None:
+        """Nothing to release beyond memory."""
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return engine, versions and the model's properties."""
+        return {
+            "engine": "torch",
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "architecture": type(self.model).__name__,
+            "parameters": self.model.num_parameters(),
+            "dtype": str(self.model.dtype).removeprefix("torch."),
+            "device": str(self.device),
+            "seed_policy": "one Philox stream per request; place i > 0 in a call mixes i in",
+        }
 
     @torch.inference_mode()
     def step(self) -> list[Request]:

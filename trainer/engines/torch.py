@@ -9,7 +9,7 @@ from cascade.errors import ConfigError
 from cascade.trainer.engines import engine_options
 
 if TYPE_CHECKING:
-    from cascade.trainer.engines.continuous import TorchEngine
+    from cascade.trainer.engines.local import LocalEngine
 
 __all__ = ["TorchOptions", "open_torch"]
 
@@ -43,7 +43,7 @@ class TorchOptions:
                 raise ConfigError(f"{field} must be 1 or more, got {value!r}")
 
 
-def open_torch(model: str, **options: Any) -> TorchEngine:
+def open_torch(model: str, **options: Any) -> LocalEngine:
     """Open a transformers causal language model on this machine.
 
     Args:
@@ -58,7 +58,8 @@ def open_torch(model: str, **options: Any) -> TorchEngine:
     require("torch", "transformers")
     chosen = engine_options(TorchOptions, options)
 
-    from cascade.trainer.engines.continuous import TorchEngine
+    from cascade.trainer.engines.generate import ContinuousBatch
+    from cascade.trainer.engines.local import LocalEngine
     from cascade.trainer.engines.prompts import PromptCodec
 
     tokenizer = load_tokenizer(model)
@@ -75,10 +76,10 @@ def open_torch(model: str, **options: Any) -> TorchEngine:
         end_ids=end_token_ids(loaded, tokenizer),
         chat_template=chosen.chat_template,
     )
-    return TorchEngine(
+    batch = ContinuousBatch(
         loaded,
-        codec,
-        name=chosen.name or model,
         max_batch=chosen.max_batch,
+        max_length=max_length,
         prefix_cache_tokens=chosen.prefix_cache_tokens,
     )
+    return LocalEngine(batch, codec, name=chosen.name or model)

@@ -1,4 +1,4 @@
-"""The PyTorch engine: an asyncio face on a thread that owns a `ContinuousBatch`."""
+"""The local engine: an asyncio face on a thread that owns a running batch."""
 
 from __future__ import annotations
 
@@ -10,16 +10,12 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-import torch
-import transformers
-from transformers import PreTrainedModel
-
 from cascade.errors import CascadeError, EngineError, UnknownNameError
-from cascade.trainer.engines.generate import ContinuousBatch, Request
 from cascade.trainer.engines.prompts import EncodedPrompt, PromptCodec, request_seed
+from cascade.trainer.engines.requests import Batch, Request
 from cascade.types import Completion, Prompt, SamplingParams
 
-__all__ = ["TorchEngine"]
+__all__ = ["LocalEngine"]
 
 
 @dataclass(slots=True, eq=False)
@@ -37,7 +33,7 @@ class _Job:
 class _Update:
     """A change of the weights, to be run between two samples."""
 
-    change: Callable[[PreTrainedModel], None]
+    change: Callable[[Any], None]
     version: str
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[None]
@@ -48,47 +44,36 @@ class _Inbox:
     """What the worker thread has not seen yet. Guarded by `wake`."""
 
     wake: threading.Condition = field(default_factory=threading.Condition)
-    jobs: deque[_Job] = field(default_factory=deque)
-    updates: deque[_Update] = field(default_factory=deque)
+    items: deque[_Job | _Update] = field(default_factory=deque)
     closing: bool = False
 
 
-class TorchEngine:
-    """Samples from a transformers model; implements `cascade.envs.engines.Engine`.
+class LocalEngine:
+    """Samples from a model in this process; implements `cascade.envs.engines.Engine`.
 
     Concurrent calls of `sample`, from any number of event loops, share one running batch.
     """
 
     def __init__(
         self,
-        model: PreTrainedModel,
+        batch: Batch,
         codec: PromptCodec,
         *,
         name: str,
-        max_batch: int = 64,
-        prefix_cache_tokens: int = 65_536,
         weight_version: str | None = None,
     ) -> None:
         """Start the worker thread.
 
         Args:
-            model: a causal language model in evaluation mode; this thread runs it from now on.
+            batch: the running batch; the worker thread alone uses it from now on.
             codec: encodes prompts and decodes samples.
             name: the model's name, for reports.
-            max_batch: most requests that are decoded together.
-            prefix_cache_tokens: prompt tokens whose keys and values are kept for later requests.
             weight_version: what completions carry until the first `update_weights`.
         """
         self._name = name
         self._codec = codec
-        self._max_batch = max_batch
         self._weight_version = weight_version
-        self._batch = ContinuousBatch(
-            model,
-            max_batch=max_batch,
-            max_length=codec.max_length,
-            prefix_cache_tokens=prefix_cache_tokens,
-        )
+        self._batch = batch
         self._inbox = _Inbox()
         self._running: dict[Request, _Job] = {}
         self._worker = threading.Thread(target=self._work, name=f"sample {name}", daemon=True)
@@ -102,7 +87,7 @@ class TorchEngine:
     @property
     def max_concurrency(self) -> int:
         """A quarter more than the batch holds, so that a freed row never waits for a request."""
-        return self._max_batch + max(1, self._max_batch // 4)
+        return self._batch.max_batch + max(1, self._batch.max_batch // 4)
 
     async def sample(
         self, prompts: Sequence[Prompt], params: SamplingParams
@@ -117,7 +102,7 @@ class TorchEngine:
             ConfigError: a prompt is too long, or an option in `params.extra` is unknown.
             EngineError: the model failed, or the engine is closed.
         """
-        end_ids = self._codec.end_ids if _checks_end(params) else frozenset()
+        end_ids = self._end_ids(params)
         loop = asyncio.get_running_loop()
         jobs = []
         for i, prompt in enumerate(prompts):
@@ -127,10 +112,7 @@ class TorchEngine:
                 self._stop_check(params),
             )  # fmt: skip
             jobs.append(_Job(request, encoded, loop, loop.create_future()))
-        with self._inbox.wake:
-            self._refuse_if_closed()
-            self._inbox.jobs.extend(jobs)
-            self._inbox.wake.notify()
+        self._hand_in(jobs)
         try:
             return list(await asyncio.gather(*(job.future for job in jobs)))
         finally:
@@ -138,39 +120,28 @@ class TorchEngine:
                 job.request.cancelled = not job.future.done() or job.future.cancelled()
 
     async def update_weights(
-        self, change: Callable[[PreTrainedModel], None], version: str
+        self, change: Callable[[Any], None], version: str
     ) -> None:
-        """Run `change(model)` in the worker thread once every running sample has ended.
+        """Run `change(model)` in the worker thread, after all samples asked for before this call.
 
-        Samples that come later wait for it; cached prompts are dropped.
+        Samples asked for later wait for it; cached prompts are dropped.
 
         Raises:
             EngineError: `change` failed, or the engine is closed.
         """
         loop = asyncio.get_running_loop()
         update = _Update(change, version, loop, loop.create_future())
-        with self._inbox.wake:
-            self._refuse_if_closed()
-            self._inbox.updates.append(update)
-            self._inbox.wake.notify()
+        self._hand_in([update])
         await update.future
 
     def describe(self) -> Mapping[str, Any]:
         """Return what a report must name."""
-        model = self._batch.model
         return {
-            "engine": "torch",
-            "torch": torch.__version__,
-            "transformers": transformers.__version__,
+            **self._batch.describe(),
             "model": self._name,
-            "architecture": type(model).__name__,
-            "parameters": model.num_parameters(),
-            "dtype": str(model.dtype).removeprefix("torch."),
-            "device": str(model.device),
-            "max_batch": self._max_batch,
+            "max_batch": self._batch.max_batch,
             "max_length": self._codec.max_length,
             "chat_template_sha256": self._codec.template_sha256,
-            "seed_policy": "one Philox stream per request; place i > 0 in a call mixes i in",
             "weight_version": self._weight_version,
         }
 
@@ -181,9 +152,20 @@ class TorchEngine:
             self._inbox.wake.notify()
         await asyncio.to_thread(self._worker.join)
 
-    def _refuse_if_closed(self) -> None:
-        if self._inbox.closing:
-            raise EngineError(f"the engine of {self._name} is closed")
+    def _hand_in(self, items: Sequence[_Job | _Update]) -> None:
+        with self._inbox.wake:
+            if self._inbox.closing:
+                raise EngineError(f"the engine of {self._name} is closed")
+            self._inbox.items.extend(items)
+            self._inbox.wake.notify()
+
+    def _end_ids(self, params: SamplingParams) -> frozenset[int]:
+        """End-of-message tokens, unless they are to be ignored; refuse what else `extra` holds."""
+        known = {"chat_template_kwargs", "ignore_eos", "tools", *self._batch.extra_fields}
+        for field_name in params.extra:
+            if field_name not in known:
+                raise UnknownNameError.near("field of SamplingParams.extra", field_name, known)
+        return frozenset() if params.extra.get("ignore_eos") else self._codec.end_ids
 
     def _stop_check(self, params: SamplingParams) -> Callable[[Sequence[int]], bool] | None:
         if not params.stop:
@@ -194,27 +176,32 @@ class TorchEngine:
         """Run steps until closed: the body of the worker thread."""
         while True:
             with self._inbox.wake:
-                while not (self._inbox.closing or self._has_work()):
+                while not (self._inbox.closing or self._inbox.items or self._batch.busy):
                     self._inbox.wake.wait()
                 if self._inbox.closing:
                     break
-                if not self._inbox.updates:
-                    self._take_in()
+                update = self._take_in()
             if self._batch.busy:
                 self._step()
-            elif self._inbox.updates:
-                self._update()
+            elif update is not None:
+                self._update(update)
         self._fail_all(EngineError(f"the engine of {self._name} was closed while sampling"))
+        self._batch.close()
 
-    def _has_work(self) -> bool:
-        return bool(self._inbox.jobs or self._inbox.updates or self._batch.busy)
-
-    def _take_in(self) -> None:
-        while self._inbox.jobs:
-            job = self._inbox.jobs.popleft()
+    def _take_in(self) -> _Update | None:
+        """Admit jobs up to the next update; take that out too once nothing runs."""
+        items = self._inbox.items
+        while items and isinstance(items[0], _Job):
+            job = items[0]
+            items.popleft()
             job.weight_version = self._weight_version
             self._running[job.request] = job
             self._batch.add(job.request)
+        if not items or self._batch.busy:
+            return None
+        update = items.popleft()
+        assert isinstance(update, _Update)
+        return update
 
     def _step(self) -> None:
         try:
@@ -242,39 +229,27 @@ class TorchEngine:
             weight_version=job.weight_version,
         )
 
-    def _update(self) -> None:
-        with self._inbox.wake:
-            update = self._inbox.updates.popleft()
+    def _update(self, update: _Update) -> None:
         try:
-            with torch.no_grad():
-                update.change(self._batch.model)
+            self._batch.change_weights(update.change)
         except Exception as error:  # noqa: BLE001 - handed to the caller of update_weights
             failure = _engine_error(f"changing the weights of {self._name} failed", error)
             _answer(update.loop, update.future, failure)
             return
-        self._batch.forget_prompts()
         self._weight_version = update.version
         _answer(update.loop, update.future, None)
 
     def _fail_all(self, error: CascadeError) -> None:
-        """Give up every request: running, waiting in the batch or in the inbox."""
+        """Give up all that runs, and at the end also what still lies in the inbox."""
         self._batch.clear()
-        with self._inbox.wake:
-            jobs = [*self._running.values(), *self._inbox.jobs]
-            updates = list(self._inbox.updates) if self._inbox.closing else []
-            self._inbox.jobs.clear()
+        waiting: list[_Job | _Update] = list(self._running.values())
         self._running.clear()
-        for waiting in (*jobs, *updates):
-            _answer(waiting.loop, waiting.future, error)
-
-
-def _checks_end(params: SamplingParams) -> bool:
-    """Whether end-of-message tokens end a sample; refuse what else stands in `extra`."""
-    known = {"chat_template_kwargs", "ignore_eos", "tools"}
-    unknown = set(params.extra) - known
-    if unknown:
-        raise UnknownNameError.near("field of SamplingParams.extra", min(unknown), known)
-    return not params.extra.get("ignore_eos", False)
+        with self._inbox.wake:
+            if self._inbox.closing:
+                waiting += self._inbox.items
+                self._inbox.items.clear()
+        for item in waiting:
+            _answer(item.loop, item.future, error)
 
 
 def _engine_error(what: str, error: Exception) -> EngineError:
