@@ -1,7 +1,7 @@
 """A real HTTP server that speaks the OpenAI API and fails on command.
 
-It runs in its own process, so that it costs the client under test no time: one request is parsed and
-answered in about 30 µs. Tests use the fixture `mock_server` of `tests/envs/conftest.py` or::
+It runs in its own process, so that it costs the client under test no time: one request is parsed
+and answered in about 30 µs. Tests use the fixture `mock_server` of `tests/envs/conftest.py` or::
 
     with MockServer(latency_seconds=0.05) as server:
         server.script({"status": 429, "headers": {"Retry-After": "0.1"}}, {"disconnect": True})
@@ -280,7 +280,7 @@ def _base(request: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _chat_answer(request: Mapping[str, Any], text: str) -> dict[str, Any]:
-    """Answer as vLLM does; a token is a word with the blanks before it, its id the word's length."""
+    """Answer as vLLM does; a token is a word with the blank before it, its id its length."""
     words = _words(text)
     choice: dict[str, Any] = {
         "index": 0,

@@ -1,0 +1,172 @@
+"""Engines that answer from a file, and that write such a file.
+
+`RecordingEngine` wraps any engine and keeps all that it samples; `ReplayEngine` then gives a run
+the same completions again, without a model. Trajectory files can be replayed too.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, Literal
+
+from cascade.envs.engines import Engine
+from cascade.envs.engines.recordings import Key, Recording, params_digest, prompt_digest
+from cascade.errors import ConfigError, DataError, EngineError
+from cascade.types import Completion, Prompt, SamplingParams
+
+__all__ = ["RecordingEngine", "ReplayEngine", "open_replay"]
+
+OnMissing = Literal["error", "stop"]
+
+
+class _Occurrences:
+    """Numbers equal requests in the order in which they were made."""
+
+    def __init__(self) -> None:
+        self._next: Counter[Key] = Counter()
+
+    def of(
+        self, prompts: Sequence[Prompt], params: SamplingParams, start: Recording | None = None
+    ) -> list[tuple[Key, int]]:
+        digest = params_digest(params)
+        out = []
+        for prompt in prompts:
+            key = Key(prompt_digest(prompt), digest, params.seed)
+            if start is not None and key not in self._next:
+                self._next[key] = start.count(key)
+            out.append((key, self._next[key]))
+            self._next[key] += 1
+        return out
+
+
+class ReplayEngine:
+    """Answers with the completions of a file.
+
+    A completion is found by what its prompt says, its sampling parameters and its seed. Requests
+    that are equal in all of these get the recorded samples in the recorded order, so requests that
+    have seeds (those of `rollout` have) get the same answers in whatever order they come.
+    Trajectory files do not hold the parameters: there the prompt and the seed of the turn decide,
+    and where the trajectories have no seed, the order of the file.
+
+    Args:
+        path: what `RecordingEngine` or `TrajectoryWriter` wrote.
+        model: the name to report.
+        on_missing: what a request that the file cannot answer does: "error" costs the sample
+            (`EngineError`), "stop" ends the run (`ConfigError`).
+    """
+
+    def __init__(self, path: Path, model: str = "replay", on_missing: OnMissing = "error") -> None:
+        if on_missing not in ("error", "stop"):
+            raise ConfigError(f"on_missing must be 'error' or 'stop', got {on_missing!r}")
+        self._recording = Recording(path)
+        if self._recording.is_empty:
+            raise DataError(f"{path} holds no completions")
+        self._model = model
+        self._on_missing = on_missing
+        self._occurrences = _Occurrences()
+
+    @property
+    def name(self) -> str:
+        """The model's name, for reports."""
+        return self._model
+
+    @property
+    def max_concurrency(self) -> int:
+        """Answers are there at once; more in flight only cost memory."""
+        return 64
+
+    async def sample(self, prompts: Sequence[Prompt], params: SamplingParams) -> list[Completion]:
+        """Return the recorded completions.
+
+        Raises:
+            EngineError: the recorded sample was one, or the file has no answer.
+            ConfigError: the file has no answer, and `on_missing` is "stop".
+        """
+        return [self._found(*request) for request in self._occurrences.of(prompts, params)]
+
+    def describe(self) -> Mapping[str, Any]:
+        """Name the file and how many completions it holds."""
+        path = str(self._recording.path)
+        return {"engine": "replay", "model": self._model, "path": path}
+
+    async def aclose(self) -> None:
+        """Close the file; calling it twice is harmless."""
+        self._recording.close()
+
+    def _found(self, key: Key, occurrence: int) -> Completion:
+        found = self._recording.find(key, occurrence)
+        if isinstance(found, Completion):
+            return found
+        if isinstance(found, str):
+            raise EngineError(found)
+        missing = (
+            f"{self._recording.path} has no answer for sample {occurrence} of prompt "
+            f"{key.prompt[:12]}…: {self._recording.why_missing(key)}"
+        )
+        raise ConfigError(missing) if self._on_missing == "stop" else EngineError(missing)
+
+
+class RecordingEngine:
+    """Samples from `engine` and appends every completion, and every failed one, to `path`.
+
+    An existing file is continued. Calling `aclose` closes `engine` too.
+    """
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._recording = Recording(path, appending=True)
+        self._occurrences = _Occurrences()
+
+    @property
+    def name(self) -> str:
+        """The wrapped engine's."""
+        return self._engine.name
+
+    @property
+    def max_concurrency(self) -> int:
+        """The wrapped engine's."""
+        return self._engine.max_concurrency
+
+    async def sample(self, prompts: Sequence[Prompt], params: SamplingParams) -> list[Completion]:
+        """Sample, and write before returning.
+
+        Raises:
+            EngineError: as the wrapped engine; recorded for each prompt of the call.
+            ConfigError: as the wrapped engine; not recorded.
+        """
+        # Numbered before anything is awaited: the order of the calls decides, not of the answers.
+        requests = self._occurrences.of(prompts, params, self._recording)
+        try:
+            completions = await self._engine.sample(prompts, params)
+        except EngineError as error:
+            for prompt, (_, occurrence) in zip(prompts, requests, strict=True):
+                self._recording.append(prompt, params, occurrence, str(error))
+            raise
+        for prompt, completion, (_, occurrence) in zip(prompts, completions, requests, strict=True):
+            self._recording.append(prompt, params, occurrence, completion)
+        return completions
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the wrapped engine's description, with the path of the recording."""
+        return {**self._engine.describe(), "recorded_to": str(self._recording.path)}
+
+    async def aclose(self) -> None:
+        """Close the wrapped engine and the file; calling it twice is harmless."""
+        self._recording.close()
+        await self._engine.aclose()
+
+
+def open_replay(
+    model: str = "replay", *, path: str | os.PathLike[str], on_missing: OnMissing = "error"
+) -> ReplayEngine:
+    """Open a `ReplayEngine` that reports as `model`.
+
+    Raises:
+        DataNotFoundError: no file at `path`.
+        DataError: the file holds no completions, or a broken line.
+        ConfigError: `on_missing` is unknown.
+    """
+    return ReplayEngine(Path(path), model, on_missing)
