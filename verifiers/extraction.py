@@ -191,4 +191,5 @@ def _is_bare_answer(text: str) -> bool:
     words = re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", " ", text))
     if re.search(r"[.!?]\s+[A-Z]", text):
         return False
-    return len(words) <= 3
+    is_sentence = words and text.endswith(".") and re.search(r"[0-9$]", text)
+    return len(words) <= 3 and not is_sentence

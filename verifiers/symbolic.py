@@ -30,7 +30,10 @@ logging.getLogger("math_verify").setLevel(logging.ERROR)
 _AGREEMENT = mpmath.mpf(10) ** -40
 _ENOUGH_POINTS = 3
 _MINUS_ONE = Literal(Fraction(-1))
-_DEEPEST_FOR_MATH_VERIFY = 12  # its parser doubles its time with every nested bracket
+_FOR_MATH_VERIFY = re.compile(
+    r"\\(?:int|sum|prod|lim|det|le|ge|ne|in|cup|cap|[Rr]e|[Ii]m|p?mod)(?![A-Za-z])|[<>]"
+)
+_MOST_BRACKETS_FOR_MATH_VERIFY = 24  # its parser doubles its time with every nested one
 _UNFINISHED = re.compile(r"\\(?:int|sum|prod|lim)(?![A-Za-z])")
 _TRAILING_TEXT = re.compile(r"(?<=[^_{\s])\s*\\text\s*\{[^{}]*\}\s*(?:\^\s*\{?[0-9]\}?)?\Z")
 _TRAILING_WORDS = re.compile(
@@ -167,8 +170,10 @@ def _what_differs(gold: Node, answer: Node, names: frozenset[str]) -> str:
 def _ask_math_verify(gold: str, answer: str) -> str | None:
     if _UNFINISHED.search(answer) and not _UNFINISHED.search(gold):
         return "the answer is not evaluated"
-    if "$" in answer or answer.count("(") > _DEEPEST_FOR_MATH_VERIFY:
-        return "no rule reads the answer"
+    if not _FOR_MATH_VERIFY.search(gold + answer) or "$" in answer:
+        return "no rule reads the answer, and it is not the reference's text"
+    if len(re.findall(r"[(|{\[]", answer)) > _MOST_BRACKETS_FOR_MATH_VERIFY:
+        return "the answer has too many brackets"
     config = (LatexExtractionConfig(),)
     wanted = math_verify_parse(f"${gold}$", config, parsing_timeout=None)
     given = math_verify_parse(f"${answer}$", config, parsing_timeout=None)
