@@ -88,6 +88,8 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
         self._conversation: Observation = ()
         self._turns = 0
         self._over = True
+        self.message_cut_off = False
+        """Whether the message being answered ended at the token budget; rollouts set it."""
 
     @staticmethod
     def _load(tasks: Tasks, data_dir: str | os.PathLike[str] | None) -> TaskSet:
@@ -124,6 +126,7 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
                 raise UnknownNameError.near(f"task of set {self.tasks.name!r}", str(task_id), ids)
             task = found
         self._task, self._turns, self._over = task, 0, False
+        self.message_cut_off = False
         self._conversation = self.begin(task)
         return _fresh(self._conversation), {"task": task.id, "metadata": dict(task.metadata)}
 

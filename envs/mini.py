@@ -15,7 +15,8 @@ import math
 import random
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any, Literal, TypeVar
 
 from cascade.envs.prompts import MATH_BOXED, choice_boxed
 from cascade.errors import ConfigError, UnknownNameError
@@ -25,6 +26,7 @@ __all__ = ["DIFFICULTIES", "KINDS", "Kind", "Split", "mini_task", "solution"]
 
 Kind = Literal["arithmetic", "modular", "number_theory", "choice"]
 Split = Literal["train", "test"]
+Drawn = TypeVar("Drawn")
 KINDS: tuple[Kind, ...] = ("arithmetic", "modular", "number_theory", "choice")
 DIFFICULTIES = range(1, 6)
 
@@ -128,6 +130,27 @@ _GENERATORS: dict[str, Callable[[random.Random, int], _Problem]] = {
 }
 
 
+def draw_in_split(draw: Callable[[], Drawn], text: Callable[[Drawn], str], split: str) -> Drawn:
+    """Call `draw` until the text of what it gives belongs to `split`.
+
+    Raises:
+        ConfigError: there is no such split, or nothing in it after many draws.
+    """
+    if split not in ("train", "test"):
+        raise ConfigError(f"split must be 'train' or 'test', got {split!r}")
+    for _ in range(_MAX_DRAWS):
+        drawn = draw()
+        if split_of(text(drawn)) == split:
+            return drawn
+    raise ConfigError(f"no problem of split {split!r} in {_MAX_DRAWS} draws")
+
+
+def check_difficulty(difficulty: int) -> None:
+    """Raise ConfigError for a difficulty outside 1 to 5."""
+    if difficulty not in DIFFICULTIES:
+        raise ConfigError(f"difficulty must be 1 to 5, got {difficulty!r}")
+
+
 def split_of(text: str) -> Split:
     """Return the split that a problem belongs to, from the digest of its text."""
     digest = hashlib.sha256(text.encode()).digest()
@@ -152,17 +175,11 @@ def mini_task(
     """
     if kind not in _GENERATORS:
         raise UnknownNameError.near("kind of mini task", kind, KINDS)
-    if difficulty not in DIFFICULTIES:
-        raise ConfigError(f"difficulty must be 1 to 5, got {difficulty!r}")
-    if split not in ("train", "test"):
-        raise ConfigError(f"split must be 'train' or 'test', got {split!r}")
+    check_difficulty(difficulty)
     rng = random.Random(f"{kind}/{difficulty}/{split}/{seed}/{index}")  # strings seed by SHA-512
-    for _ in range(_MAX_DRAWS):
-        problem = _GENERATORS[kind](rng, difficulty)
-        if split_of(problem.text) == split:
-            break
-    else:  # pragma: no cover - the splits would have to be empty
-        raise ConfigError(f"no {split} problem of kind {kind!r} and difficulty {difficulty}")
+    problem = draw_in_split(
+        lambda: _GENERATORS[kind](rng, difficulty), lambda drawn: drawn.text, split
+    )
     metadata: dict[str, Any] = {
         "source": "generated", "licence": "CC0-1.0", "kind": kind, "difficulty": difficulty,
         "split": split, "problem": problem.text, "work": problem.work,
@@ -174,6 +191,12 @@ def mini_task(
         {"role": "user", "content": MATH_BOXED.format(problem=problem.text)},
     )
     return Task(task_id, messages, reference=str(problem.answer), metadata=metadata)
+
+
+arithmetic_task = partial(mini_task, "arithmetic")
+modular_task = partial(mini_task, "modular")
+number_theory_task = partial(mini_task, "number_theory")
+choice_task = partial(mini_task, "choice")
 
 
 def _choice_task(

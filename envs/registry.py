@@ -21,6 +21,11 @@ __all__ = ["env_ids", "make_env", "register_with_gymnasium"]
 _ENVS: Mapping[str, str] = {
     "cascade/Math-v0": "cascade.envs.math:MathEnv",
     "cascade/MultipleChoice-v0": "cascade.envs.multiple_choice:MultipleChoiceEnv",
+    "cascade/InstructionFollowing-v0": (
+        "cascade.envs.instruction_following:InstructionFollowingEnv"
+    ),
+    "cascade/StructuredOutput-v0": "cascade.envs.structured_output:StructuredOutputEnv",
+    "cascade/ToolCalling-v0": "cascade.envs.tool_calling:ToolCallingEnv",
 }
 
 

@@ -74,6 +74,7 @@ async def rollout(
             verdict = Verdict.fault(f"engine: {error}")
             break
         completions.append(completion)
+        env.message_cut_off = completion.stop_reason is StopReason.LENGTH
         try:
             conversation, earned, terminated, truncated, info = await _step(env, completion.text)
         except (ConfigError, DataError, asyncio.CancelledError):

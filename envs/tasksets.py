@@ -11,12 +11,13 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
+from importlib import import_module
 from pathlib import Path
 from typing import overload
 
-from cascade.envs.mini import DIFFICULTIES, KINDS, mini_task
+from cascade.envs.mini import DIFFICULTIES, Split
 from cascade.envs.rows import Row, digest_of_rows, read_rows, task_of_row
-from cascade.errors import ConfigError, DataError, DataNotFoundError
+from cascade.errors import ConfigError, DataError, DataNotFoundError, UnknownNameError
 from cascade.types import Task
 
 __all__ = ["MiniSource", "Provenance", "TaskSet", "TaskSource", "load_file", "load_source"]
@@ -139,15 +140,36 @@ class TaskSource:
         return load_source(self, data_dir)
 
 
+_GENERATORS: Mapping[str, str] = {
+    "arithmetic": "cascade.envs.mini:arithmetic_task",
+    "modular": "cascade.envs.mini:modular_task",
+    "number_theory": "cascade.envs.mini:number_theory_task",
+    "choice": "cascade.envs.mini:choice_task",
+    "instructions": "cascade.envs.instruction_following.mini:mini_task",
+    "structured_output": "cascade.envs.structured_output.mini:mini_task",
+    "tool_calling": "cascade.envs.tool_calling.mini:mini_task",
+}
+"""Kind of mini task -> ``module:function``; each is ``(seed, index, difficulty, *, split)``."""
+
+
 @dataclass(frozen=True, slots=True, kw_only=True)
 class MiniSource:
-    """A generated set: `size` tasks of one kind, drawn without repeating a problem."""
+    """A generated set: `size` tasks of one kind, drawn without repeating a problem.
+
+    Raises:
+        UnknownNameError: there is no generator of that kind.
+    """
 
     kind: str
     difficulty: int = 1
-    split: str = "test"
+    split: Split = "test"
     seed: int = 0
     size: int = 50
+
+    def __post_init__(self) -> None:
+        """Refuse kinds that nothing generates."""
+        if self.kind not in _GENERATORS:
+            raise UnknownNameError.near("kind of mini task", self.kind, _GENERATORS)
 
     @property
     def name(self) -> str:
@@ -160,9 +182,11 @@ class MiniSource:
         Raises:
             ConfigError: there are not `size` different problems of that kind and difficulty.
         """
+        module, _, name = _GENERATORS[self.kind].partition(":")
+        generate = getattr(import_module(module), name)
         tasks: dict[str, Task] = {}
         for index in range(100 * self.size):
-            task = mini_task(self.kind, self.seed, index, self.difficulty, split=self.split)  # type: ignore[arg-type]
+            task = generate(self.seed, index, self.difficulty, split=self.split)
             tasks.setdefault(str(task.metadata["problem"]), task)
             if len(tasks) == self.size:
                 break
@@ -272,8 +296,8 @@ def _not_found(source: TaskSource, looked: list[str], why: str) -> DataNotFoundE
 
 def mini_sources() -> Mapping[str, MiniSource]:
     """The generated sets by name: ``mini_<kind>`` (difficulty 1) and ``mini_<kind>_<n>``."""
-    sources = {f"mini_{kind}": MiniSource(kind=kind) for kind in KINDS}
-    for kind in KINDS:
+    sources = {f"mini_{kind}": MiniSource(kind=kind) for kind in _GENERATORS}
+    for kind in _GENERATORS:
         for difficulty in DIFFICULTIES:
             sources[f"mini_{kind}_{difficulty}"] = MiniSource(kind=kind, difficulty=difficulty)
     return sources

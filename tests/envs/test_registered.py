@@ -16,12 +16,16 @@ from cascade.errors import UnknownNameError
 from cascade.types import VerdictStatus
 
 MINI = [name for name in source_names() if isinstance(find_source(name), MiniSource)]
-GENERATED_FOR = {"cascade/Math-v0": "mini_arithmetic", "cascade/MultipleChoice-v0": "mini_choice"}
+ENV_OF = {
+    "mini_choice": "cascade/MultipleChoice-v0",
+    "mini_instructions": "cascade/InstructionFollowing-v0",
+    "mini_structured_output": "cascade/StructuredOutput-v0",
+    "mini_tool_calling": "cascade/ToolCalling-v0",
+}
 
 
 def env_of(task_set: str) -> str:
-    choice = ("choice", "gpqa", "mmlu")
-    return "cascade/MultipleChoice-v0" if any(c in task_set for c in choice) else "cascade/Math-v0"
+    return ENV_OF.get(task_set.rstrip("_12345"), "cascade/Math-v0")
 
 
 @pytest.mark.parametrize("env_id", env_ids())
