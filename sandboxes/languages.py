@@ -47,7 +47,7 @@ def _cpp(name: str, standard: str) -> Language:
         ("@/prog",),
         (
             *("g++", f"-std={standard}", "-O2", "-pipe"),
-            *("-I", f"/usr/local/lib/cascade/pch/{standard}"),
+            *("-I", f"/opt/cascade/pch/{standard}"),
             *("main.cpp", "-o", "prog", "-static-libstdc++", "-static-libgcc"),
             *("-fuse-ld=gold", "-s", "-pthread"),
         ),

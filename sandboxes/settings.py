@@ -65,6 +65,8 @@ class SandboxConfig:
     """Docker runtime; "runsc" is gVisor."""
     allow_weak: bool = False
     """Accept a machine that can isolate neither by namespaces nor by Landlock."""
+    read_only_paths: tuple[str, ...] = ()
+    """More folders of this machine that programs of the local back end may read."""
     level: str | None = None
     """Force a level of the local back end; None: the strongest that works."""
 

@@ -32,7 +32,7 @@ from cascade.sandboxes.inside.zygote import start_zygote
 
 __all__ = ["main", "serve"]
 
-SPAWNER = "/usr/local/lib/cascade/spawner"
+SPAWNER = "/opt/cascade/spawner"
 
 
 def main(config: dict[str, Any], blobs: list[bytes]) -> None:
@@ -52,19 +52,32 @@ def serve(
     cgroup: dict[str, int] | None,
     blobs: list[bytes],
     landlock: int = -1,
+    inner: tuple[Helper, int] | None = None,
 ) -> None:
-    """Set the slot up and serve the client until it goes away."""
-    prctl(PR_SET_DUMPABLE, 0)
+    """Set the slot up and serve the client until it goes away.
+
+    Args:
+        config: as the client sent it.
+        inp: where frames come from.
+        out: where frames go to.
+        cgroup: open files of the slot's account, if it has one.
+        blobs: the compiled helper, if the client brought one.
+        landlock: a rule set for the programs, or -1.
+        inner: first process of the programs' own process namespace and the namespace, if
+            they have one.
+    """
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
     filters = (build_filter(), build_filter(inet=True)) if config["seccomp"] else (None, None)
     uid: int | None = config["uid"]
-    confinement = Confinement(uid, filters, landlock, config.get("drop_capabilities", False))
+    init, namespace = inner or (None, -1)
+    confinement = Confinement(uid, filters, landlock, uid is None, namespace)
     confinement.prepare()
-    zygote = start_zygote(confinement, config["preload"], [inp, out, *(cgroup or {}).values()])
+    zygote = start_zygote(confinement, config, {inp, out, *(cgroup or {}).values()})
     spawner = _start_spawner(confinement, blobs)
-    helpers = tuple(helper.pid for helper in (zygote, spawner) if helper is not None)
+    prctl(PR_SET_DUMPABLE, 0)
+    helpers = tuple(helper.pid for helper in (zygote, spawner, init) if helper is not None)
     meter: Meter = CgroupMeter(cgroup) if cgroup else ProcessMeter(set(helpers))
     slot = Slot(
         Box(config["box"], uid, tuple(config["writable"])),
@@ -72,11 +85,13 @@ def serve(
         helpers,
         len(os.sched_getaffinity(0)),
         sweep_tree=config.get("sweep_tree", False),
+        init=init,
     )
     store = Store(config["store"], config["store_bytes"])
     runner = Runner(inp, out, slot, store, (zygote, spawner), config["env"])
     write_all(out, pack(_hello(config, meter, spawner is not None, filters)))
     runner.serve()
+    slot.kill_strangers()
 
 
 def _hello(
@@ -117,11 +132,11 @@ def _start_spawner(confinement: Confinement, blobs: list[bytes]) -> Helper | Non
     os.lseek(filter_fd, 0, os.SEEK_SET)
     uid = -1 if confinement.uid is None else confinement.uid
     numbers = [theirs.fileno(), shared_fd, filter_fd, uid, confinement.landlock]
-    argv = ["spawner", *map(str, numbers), str(int(confinement.drop_capabilities))]
-    for fd in (theirs.fileno(), shared_fd, filter_fd):
-        os.set_inheritable(fd, True)
-    if confinement.landlock >= 0:
-        os.set_inheritable(confinement.landlock, True)
+    numbers += [int(confinement.drop_capabilities), confinement.pid_namespace]
+    argv = ["spawner", *map(str, numbers)]
+    for fd in (theirs.fileno(), shared_fd, filter_fd, confinement.landlock, confinement.pid_namespace):
+        if fd >= 0:
+            os.set_inheritable(fd, True)
     pid = os.posix_spawn(path, argv, {}, setsigdef=[signal.SIGINT, signal.SIGPIPE])
     theirs.close()
     os.close(filter_fd)

@@ -9,14 +9,16 @@ from __future__ import annotations
 import ctypes
 import os
 import resource
+import signal
 import struct
 from dataclasses import dataclass
 
 __all__ = ["Confinement", "Rlimits", "libc", "prctl"]
 
-PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 4, 22, 24
+PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
 PR_SET_SECUREBITS, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 28, 36, 38, 47
 _NOROOT_LOCKED = 0b11 | 0b1100 | 0b110000
+_NEWPID = 0x20000000
 _CAP_VERSION_3 = 0x20080522
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 
@@ -87,6 +89,16 @@ class Confinement:
     landlock: int = -1
     """File descriptor of a Landlock rule set, or -1."""
     drop_capabilities: bool = False
+    pid_namespace: int = -1
+    """Process namespace that programs are born into, as a descriptor, or -1."""
+
+    def join(self) -> None:
+        """Make the caller's later children be born into the programs' process namespace."""
+        if self.pid_namespace >= 0:
+            if libc.setns(self.pid_namespace, _NEWPID) != 0:
+                code = ctypes.get_errno()
+                raise OSError(code, f"setns: {os.strerror(code)}")
+            os.close(self.pid_namespace)
 
     def prepare(self) -> None:
         """Build the buffers that `enter` hands to the kernel."""
@@ -107,15 +119,16 @@ class Confinement:
             self._drop_capabilities()
         prctl(PR_SET_NO_NEW_PRIVS, 1)
         if self.landlock >= 0 and libc.syscall(_LANDLOCK_RESTRICT, self.landlock, 0) != 0:
-            os._exit(126)
+            raise OSError(ctypes.get_errno(), "landlock_restrict_self")
         pointer = self._pointers[inet]
         if pointer is not None and libc.prctl(PR_SET_SECCOMP, 2, pointer, 0, 0) != 0:
-            os._exit(126)
+            raise OSError(ctypes.get_errno(), "seccomp")
 
     def _drop_capabilities(self) -> None:
+        prctl(PR_SET_PDEATHSIG, signal.SIGKILL)
         for capability in range(64):
             if prctl(PR_CAPBSET_DROP, capability) != 0:
                 break
         prctl(PR_SET_SECUREBITS, _NOROOT_LOCKED)
         if libc.capset(self._empty_caps[:8], self._empty_caps[8:]) != 0:
-            os._exit(126)
+            raise OSError(ctypes.get_errno(), "capset")

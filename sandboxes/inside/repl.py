@@ -132,6 +132,7 @@ class Interpreter:
             for fd, _ in poll.poll(20):
                 if fd == client:
                     if not poll_client():
+                        self.slot.kill_strangers()
                         os._exit(0)
                     continue
                 data = os.read(fd, 1 << 16)

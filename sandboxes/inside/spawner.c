@@ -1,8 +1,8 @@
 /* Starts compiled programs for the runner, by vfork: what fork.py does, without copying Python.
  *
- * usage: spawner CONTROL_FD SHARED_FD FILTER_FD UID LANDLOCK_FD DROP_CAPABILITIES
+ * usage: spawner CONTROL_FD SHARED_FD FILTER_FD UID LANDLOCK_FD DROP_CAPABILITIES PID_NAMESPACE_FD
  * FILTER_FD holds two seccomp programs (judged, session), each after its length as a uint32.
- * Requests and replies have the layout of fork.py; both sides are checked against PROTOCOL there.
+ * Requests and replies have the layout of fork.py.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -62,6 +62,7 @@ static void drop_capabilities(void) {
   struct __user_cap_header_struct head = {_LINUX_CAPABILITY_VERSION_3, 0};
   struct __user_cap_data_struct none[2];
   memset(none, 0, sizeof none);
+  prctl(PR_SET_PDEATHSIG, 9, 0, 0, 0);
   for (int cap = 0; cap < 64 && prctl(PR_CAPBSET_DROP, cap, 0, 0, 0) == 0; cap++) {
   }
   prctl(PR_SET_SECUREBITS, 0x3f, 0, 0, 0);
@@ -87,12 +88,14 @@ static void confine(const struct config *config, int inet) {
 static void child(const struct request *request, const struct config *config, int *fds, int count,
                   char **argv, char **env, const char *cwd) {
   setsid();
+  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* the file belongs to us only while we may be dumped */
   int adj = open("/proc/self/oom_score_adj", O_WRONLY | O_CLOEXEC);
   if (adj >= 0) {
     if (write(adj, "1000", 4) < 0) {
     }
     close(adj);
   }
+  prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   for (int i = 0; i < count; i++)
     while (fds[i] < count)
       if ((fds[i] = dup(fds[i])) < 0) fail();
@@ -192,7 +195,7 @@ static void read_filters(int fd, struct config *config) {
 }
 
 int main(int argc, char **argv) {
-  if (argc != 7) return 64;
+  if (argc != 8) return 64;
   struct config config = {atol(argv[4]), atoi(argv[5]), atoi(argv[6]), {{0, NULL}, {0, NULL}}};
   int control = atoi(argv[1]), shared = atoi(argv[2]);
   read_filters(atoi(argv[3]), &config);
@@ -200,6 +203,8 @@ int main(int argc, char **argv) {
   if (pid == MAP_FAILED) return 64;
   close(shared);
   fcntl(control, F_SETFD, FD_CLOEXEC);
+  int namespace = atoi(argv[7]);
+  if (namespace >= 0 && (setns(namespace, CLONE_NEWPID) != 0 || close(namespace) != 0)) return 71;
   if (config.landlock >= 0) fcntl(config.landlock, F_SETFD, FD_CLOEXEC);
   prctl(PR_SET_DUMPABLE, 0, 0, 0, 0);
   serve(control, pid, &config);

@@ -188,7 +188,10 @@ class Supervision:
         self.cpu_start, self.own_start = meter.cpu(), time.process_time()
         self.memory_start, oom_start = meter.memory(), meter.oom_kills()
         self.start = time.perf_counter()
-        self.helper.start(request, fds)
+        try:
+            self.helper.start(request, fds)
+        except OSError as error:
+            raise LostHelperError(f"the helper that forks does not answer: {error}") from None
         for fd in fds:
             os.close(fd)
         end = self._watch()
@@ -233,6 +236,7 @@ class Supervision:
                     ended = True
                 elif fd == self.client_fd:
                     if not self.poll_client():
+                        self.slot.kill_strangers()
                         os._exit(0)
                 else:
                     self._carry(fd, what)

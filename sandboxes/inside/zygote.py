@@ -15,7 +15,7 @@ import signal
 import socket
 import sys
 import types
-from typing import NoReturn
+from typing import Any, NoReturn
 
 from cascade.sandboxes.inside.confine import Confinement
 from cascade.sandboxes.inside.drivers import run_driver
@@ -44,7 +44,7 @@ sys.stdin.read()
 """
 
 
-def start_zygote(confinement: Confinement, preload: list[str], close: list[int]) -> Helper:
+def start_zygote(confinement: Confinement, config: dict[str, Any], close: set[int]) -> Helper:
     """Fork the zygote from the runner, which must not have read anything secret yet."""
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     shared = mmap.mmap(-1, mmap.PAGESIZE)
@@ -55,11 +55,11 @@ def start_zygote(confinement: Confinement, preload: list[str], close: list[int])
     ours.close()
     for fd in close:
         os.close(fd)
-    _become(theirs, shared, confinement, preload)
+    _become(theirs, shared, confinement, config)
 
 
 def _become(
-    control: socket.socket, shared: mmap.mmap, confinement: Confinement, preload: list[str]
+    control: socket.socket, shared: mmap.mmap, confinement: Confinement, config: dict[str, Any]
 ) -> NoReturn:
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, 1, 2):
@@ -67,7 +67,8 @@ def _become(
     os.close(null)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    for name in (*COMMON_MODULES, *preload):
+    sys.path += config.get("python_path", [])
+    for name in (*COMMON_MODULES, *config["preload"]):
         importlib.import_module(name)
     _open_streams()
     main = types.ModuleType("__main__")
@@ -82,6 +83,7 @@ def _become(
     gc.disable()
     if "numpy" in sys.modules:
         os.register_at_fork(after_in_child=_reseed_numpy)
+    confinement.join()
     serve(control, shared, confinement, run_driver)
 
 
