@@ -39,7 +39,9 @@ from cascade.verifiers.schema.yaml_text import parse_yaml
 
 __all__ = [
     "FORMAT_NAMES",
+    "PUBLISHED",
     "DocumentError",
+    "Format",
     "Limits",
     "Mutation",
     "SchemaVerifier",
@@ -142,6 +144,9 @@ def verify(response: str, reference: Mapping[str, Any], *, strict: bool = True) 
     """Judge `response` with the default `SchemaVerifier`, strict or not."""
     return (_STRICT if strict else _LENIENT)(response, reference)
 
+
+PUBLISHED = SchemaVerifier(extraction="whole", formats=False)
+"""The rule of NeMo-Gym's `structured_outputs`: the answer is the document, formats are notes."""
 
 _MAX_SHOWN = 20_000
 _STRICT = SchemaVerifier()

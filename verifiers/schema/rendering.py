@@ -7,8 +7,8 @@ import io
 import json
 import re
 from collections.abc import Callable, Mapping
+from html import escape
 from typing import Any
-from xml.sax.saxutils import escape
 
 import yaml
 
@@ -89,7 +89,7 @@ def _xml(data: Any, name: str) -> str:
     elif isinstance(data, list):
         inner = "".join(_xml(item, "item") for item in data)
     else:
-        inner = escape(_xml_text(data))
+        inner = escape(_xml_text(data), quote=False)
     return f"<{name}>{inner}</{name}>"
 
 
