@@ -132,8 +132,7 @@ def encode_conversations(
         for texts in zip(*pairs, strict=True)
     )
     return [
-        Example((*prompt, *turn), len(prompt))
-        for prompt, turn in zip(prompts, turns, strict=True)
+        Example((*prompt, *turn), len(prompt)) for prompt, turn in zip(prompts, turns, strict=True)
     ]
 
 
@@ -200,9 +199,7 @@ def collate(rows: Sequence[Sequence[Example]], row_tokens: int, pad_token_id: in
     return Batch(input_ids, positions, labels)
 
 
-def batches(
-    examples: Sequence[Example], config: SftConfig, pad_token_id: int
-) -> Iterator[Batch]:
+def batches(examples: Sequence[Example], config: SftConfig, pad_token_id: int) -> Iterator[Batch]:
     """Yield packed batches for ever: each epoch is a new permutation that `seed` decides."""
     import torch
 

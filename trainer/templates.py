@@ -24,7 +24,9 @@ _FOLDER = files("cascade.envs.engines") / "templates"
 def template_names() -> tuple[str, ...]:
     """Names of the templates that come with Cascade."""
     return tuple(
-        sorted(f.name.removesuffix(".jinja") for f in _FOLDER.iterdir() if f.name.endswith(".jinja"))
+        sorted(
+            f.name.removesuffix(".jinja") for f in _FOLDER.iterdir() if f.name.endswith(".jinja")
+        )
     )
 
 

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import random_gpt_oss, random_qwen3_moe
 
 from cascade.errors import ConfigError
 from cascade.trainer.engines.generate import ContinuousBatch, check_attention
 from cascade.trainer.engines.requests import Request
 from cascade.types import SamplingParams, StopReason
+from tiny_models import random_gpt_oss, random_qwen3_moe
 
 MODELS: dict[str, Callable[[], Any]] = {"qwen3_moe": random_qwen3_moe, "gpt_oss": random_gpt_oss}
 PROMPTS = [(5, 9, 17), (40,), tuple(range(60, 95)), (5, 9, 17), (7, 7, 7, 7, 7, 7, 8)]
@@ -50,7 +50,8 @@ def full_forward_logprobs(model: Any, request: Request, temperature: float = 1.0
     with torch.no_grad():
         logits = model(input_ids=ids, use_cache=False).logits[0].float() / temperature
     logprobs = logits.log_softmax(-1)[len(request.prompt_ids) - 1 : -1]
-    return logprobs.gather(-1, torch.tensor(request.token_ids)[:, None])[:, 0]
+    taken: torch.Tensor = logprobs.gather(-1, torch.tensor(request.token_ids)[:, None])[:, 0]
+    return taken
 
 
 def test_greedy_equals_generate_of_transformers_token_by_token(model: Any) -> None:
@@ -125,9 +126,11 @@ def test_rows_that_end_early_do_not_disturb_the_others(model: Any) -> None:
     batch = new_batch(model, max_batch=4)
     lengths = [1, 3, 40, 5, 2, 7, 4]
     crowd = [
-        Request(PROMPTS[4 if n == 40 else i % 4], SamplingParams(max_tokens=n), seed=9 if n == 40 else i)
+        Request(PROMPTS[4], SamplingParams(max_tokens=n), seed=9)
+        if n == 40
+        else Request(PROMPTS[i % 4], SamplingParams(max_tokens=n), seed=i)
         for i, n in enumerate(lengths)
-    ]  # fmt: skip
+    ]
     run(batch, crowd)
     assert [len(request.token_ids) for request in crowd] == lengths
     assert crowd[2].token_ids == alone.token_ids

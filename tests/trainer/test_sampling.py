@@ -12,7 +12,9 @@ from cascade.trainer.engines.sampling import Settings, draw, sampling_logprobs
 PROBS = torch.tensor([[0.5, 0.05, 0.3, 0.15]])
 
 
-def settings(temperature: float = 1.0, top_p: float = 1.0, top_k: int = 0, rows: int = 1) -> Settings:
+def settings(
+    temperature: float = 1.0, top_p: float = 1.0, top_k: int = 0, rows: int = 1
+) -> Settings:
     return Settings(
         torch.full((rows,), temperature), torch.full((rows,), top_p), torch.full((rows,), top_k)
     )

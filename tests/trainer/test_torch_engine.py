@@ -198,8 +198,11 @@ async def test_new_weights_wait_for_running_samples_and_serve_later_ones(
 
 
 async def test_a_failed_update_is_reported_to_who_asked_for_it(engine: LocalEngine) -> None:
+    def fail(model: Any) -> None:
+        raise KeyError("no such layer")
+
     with pytest.raises(EngineError, match="KeyError: 'no such layer'"):
-        await engine.update_weights(lambda model: {}["no such layer"], "step-1")
+        await engine.update_weights(fail, "step-1")
     assert engine.describe()["weight_version"] is None
 
 
@@ -212,15 +215,17 @@ async def test_describe_names_what_a_report_needs(engine: LocalEngine, tokenizer
     assert (facts["dtype"], facts["architecture"]) == ("float32", "Qwen3MoeForCausalLM")
 
 
+@pytest.mark.skipif(torch.cuda.is_available(), reason="this machine has a CUDA device")
+def test_a_missing_cuda_device_is_named(model_folder: Path) -> None:
+    with pytest.raises(ConfigError, match="'cuda:0' was asked for"):
+        open_torch(str(model_folder), device="cuda:0")
+
+
 def test_bad_options_name_the_option(model_folder: Path, tmp_path: Path) -> None:
     with pytest.raises(UnknownNameError, match="max_batch"):
         open_torch(str(model_folder), max_bach=3)
     with pytest.raises(ConfigError, match="dtype must be one of"):
         open_torch(str(model_folder), dtype="int8")
-    with pytest.raises(ConfigError, match="CUDA"):
-        if torch.cuda.is_available():
-            pytest.skip("this machine has a CUDA device")
-        open_torch(str(model_folder), device="cuda")
     with pytest.raises(ConfigError, match="cannot load a tokenizer"):
         open_torch(str(tmp_path))
     with pytest.raises(UnknownNameError, match="nemotron_cascade_2"):

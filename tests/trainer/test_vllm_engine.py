@@ -12,13 +12,13 @@ from typing import Any
 import pytest
 import pytest_asyncio
 import torch
-from conftest import unavailable
 
 from cascade.envs.engines import Engine
 from cascade.errors import ConfigError, UnknownNameError
 from cascade.trainer.engines.vllm import open_vllm
 from cascade.trainer.models import load_model
 from cascade.types import Completion, Message, SamplingParams, StopReason
+from conftest import unavailable
 
 CHAT: tuple[Message, ...] = ({"role": "user", "content": "What is 2 + 3?"},)
 LONG = SamplingParams(max_tokens=40, seed=1, extra={"ignore_eos": True})
@@ -49,7 +49,8 @@ def transformers_logprobs(model: Any, completion: Completion, temperature: float
     with torch.no_grad():
         logits = model(input_ids=torch.tensor([[*prompt, *sample]]), use_cache=False).logits[0]
     logprobs = (logits / temperature).log_softmax(-1)[len(prompt) - 1 : -1]
-    return logprobs.gather(-1, torch.tensor(sample)[:, None])[:, 0]
+    taken: torch.Tensor = logprobs.gather(-1, torch.tensor(sample)[:, None])[:, 0]
+    return taken
 
 
 @pytest.mark.parametrize("temperature", [0.0, 0.6, 1.0])
@@ -103,7 +104,10 @@ async def test_stop_strings_end_tokens_and_thinking_behave_as_in_the_pytorch_eng
         if c.stop_reason is StopReason.STOP
     ]  # fmt: skip
     assert ended
-    assert all((c.token_ids or ())[-1] == 258 and "<|im_end|>" not in c.text for c in ended)
+    assert all(
+        c.token_ids is not None and c.token_ids[-1] == 258 and "<|im_end|>" not in c.text
+        for c in ended
+    )
 
 
 async def test_a_cancelled_call_is_aborted(engine: Any) -> None:

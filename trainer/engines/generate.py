@@ -178,8 +178,9 @@ class ContinuousBatch:
             hidden["sliding_attention"] = behind_B_C | before_B_C
         dtype = self.model.dtype
         masks = {
-            kind: torch.zeros(hidden_B_C.shape, dtype=dtype, device=self.device)
-            .masked_fill_(hidden_B_C, torch.finfo(dtype).min)[:, None, None]
+            kind: torch.zeros(hidden_B_C.shape, dtype=dtype, device=self.device).masked_fill_(
+                hidden_B_C, torch.finfo(dtype).min
+            )[:, None, None]
             for kind, hidden_B_C in hidden.items()
             if kind in self._types
         }
@@ -266,7 +267,9 @@ class ContinuousBatch:
         return [
             Prefix(
                 tuple(layer.keys[i, :, longest - len(prompt) :].clone() for layer in cache.layers),
-                tuple(layer.values[i, :, longest - len(prompt) :].clone() for layer in cache.layers),
+                tuple(
+                    layer.values[i, :, longest - len(prompt) :].clone() for layer in cache.layers
+                ),
                 logits[i],
             )
             for i, prompt in enumerate(prompts)

@@ -89,9 +89,7 @@ class LocalEngine:
         """A quarter more than the batch holds, so that a freed row never waits for a request."""
         return self._batch.max_batch + max(1, self._batch.max_batch // 4)
 
-    async def sample(
-        self, prompts: Sequence[Prompt], params: SamplingParams
-    ) -> list[Completion]:
+    async def sample(self, prompts: Sequence[Prompt], params: SamplingParams) -> list[Completion]:
         """Return one completion per prompt, in order.
 
         With `params.seed`, each sample depends on its prompt, the seed and its place among the
@@ -119,9 +117,7 @@ class LocalEngine:
             for job in jobs:
                 job.request.cancelled = not job.future.done() or job.future.cancelled()
 
-    async def update_weights(
-        self, change: Callable[[Any], None], version: str
-    ) -> None:
+    async def update_weights(self, change: Callable[[Any], None], version: str) -> None:
         """Run `change(model)` in the worker thread, after all samples asked for before this call.
 
         Samples asked for later wait for it; cached prompts are dropped.
@@ -258,9 +254,7 @@ def _engine_error(what: str, error: Exception) -> EngineError:
     return failure
 
 
-def _answer(
-    loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], answer: object
-) -> None:
+def _answer(loop: asyncio.AbstractEventLoop, future: asyncio.Future[Any], answer: object) -> None:
     """Resolve a future from the worker thread; who no longer waits gets nothing."""
 
     def resolve() -> None:

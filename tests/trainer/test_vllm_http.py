@@ -1,0 +1,73 @@
+"""The toy behind vLLM's own server: what a saved toy folder must offer to outside engines."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from cascade.envs.mini import mini_task
+from cascade.trainer.toy import cached_toy
+
+
+@pytest.fixture(scope="module")
+def vllm_server(tmp_path_factory: pytest.TempPathFactory, toy: Path) -> Any:
+    from vllm_server import serving
+
+    log = tmp_path_factory.mktemp("vllm") / "server.log"
+    with serving(toy, "toy", log) as url:
+        yield url
+
+
+@pytest.fixture(scope="module")
+def toy() -> Path:
+    from vllm_server import vllm_python
+
+    vllm_python()
+    return cached_toy(show_progress=False)
+
+
+def test_the_server_lists_the_toy_with_its_length(vllm_server: str) -> None:
+    [model] = httpx.get(f"{vllm_server}/models").json()["data"]
+    assert (model["id"], model["max_model_len"]) == ("toy", 4096)
+
+
+def test_a_chat_completion_has_logprobs_that_transformers_confirms(
+    vllm_server: str, toy: Path
+) -> None:
+    """The server applies the saved chat template, so its prompt is ours token for token."""
+    import torch
+
+    from cascade.trainer.models import load_model, load_tokenizer
+
+    messages = list(mini_task("arithmetic", 0, 0).messages)
+    request = {"model": "toy", "messages": messages, "temperature": 0, "max_tokens": 40,
+               "logprobs": True, "return_token_ids": True}  # fmt: skip
+    reply = httpx.post(f"{vllm_server}/chat/completions", json=request, timeout=60)
+    choice = reply.raise_for_status().json()["choices"][0]
+    tokenizer = load_tokenizer(str(toy))
+    prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    prompt_ids, ids = tokenizer(prompt)["input_ids"], choice["token_ids"]
+    assert choice["finish_reason"] == "stop"
+    with torch.no_grad():
+        logits = load_model(str(toy))(torch.tensor([[*prompt_ids, *ids]]), use_cache=False).logits
+    logprobs = logits[0].log_softmax(-1)[len(prompt_ids) - 1 : -1]
+    expected = logprobs.gather(-1, torch.tensor(ids)[:, None])[:, 0]
+    reported = torch.tensor([entry["logprob"] for entry in choice["logprobs"]["content"]])
+    assert (reported - expected).abs().max() < 2e-5
+    assert (logprobs.argmax(-1) == torch.tensor(ids)).all()
+
+
+def test_enable_thinking_reaches_the_template(vllm_server: str) -> None:
+    counts = []
+    for thinking in (True, False):
+        request = {"model": "toy", "messages": [{"role": "user", "content": "What is 2 + 3?"}],
+                   "max_tokens": 1, "chat_template_kwargs": {"enable_thinking": thinking},
+                   "return_token_ids": True}  # fmt: skip
+        reply = httpx.post(f"{vllm_server}/chat/completions", json=request, timeout=60).json()
+        counts.append(reply["prompt_token_ids"])
+    thinking_ids, direct_ids = counts
+    assert thinking_ids[:-1] == direct_ids[:-1]
+    assert thinking_ids[-1] != direct_ids[-1]
