@@ -103,6 +103,9 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--task", action="append", default=[], metavar="NAME")
     what.add_argument("--mini", action="store_true", help="toy tasks in place of the real ones")
     what.add_argument("--limit", type=int, metavar="N", help="first N problems of each task only")
+    what.add_argument(
+        "--skip-missing", action="store_true", help="leave out tasks whose data cannot be had"
+    )
     _add_data_dir(what)
     model = parser.add_argument_group("model")
     model.add_argument("--model", metavar="NAME|PATH|HUB_ID")
@@ -266,6 +269,7 @@ def _run(args: argparse.Namespace) -> int:
         data_dir=_data_dir(args),
         out=args.out,
         resume=args.resume,
+        skip_missing=args.skip_missing,
         runner=RunnerConfig(
             seed=args.seed, concurrency=args.concurrency, retries=args.retries,
             keep_tokens=args.keep_tokens,

@@ -18,7 +18,7 @@ from cascade.envs.trajectories import FORMAT as TRAJECTORY
 from cascade.envs.trajectories import trajectory_of_json
 from cascade.errors import ConfigError, DataError, UnknownNameError
 from cascade.types import StopReason
-from cascade.verifiers.choice import extract_letter
+from cascade.verifiers.choice import Style, extract_letter
 
 __all__ = ["FORMATS", "Format", "Output", "find_format", "guess_format"]
 
@@ -173,13 +173,19 @@ def _tora(row: Row, index: int, argument: str) -> Iterator[Output]:
 
 
 def _mmlu_pro(row: Row, index: int, argument: str) -> Iterator[Output]:
-    """The letter of the first "answer is (X)", as the data set's own script reads it."""
+    """The letter of the first "answer is (X)", as the data set's script for local models reads it.
+
+    With the argument `api` it is read by the longer chain of the script for API models.
+    """
+    if argument not in ("", "api"):
+        raise ConfigError(f"--format mmlu_pro takes no argument, or `api`; got {argument!r}")
+    style: Style = "answer_is_or_last" if argument == "api" else "answer_is"
     text = _field(row, "output") if row.get("output") is not None else ""
     gold = row.get("answer")
     reference = None
     if gold is not None:
         reference = {"answer": gold, "options": row.get("options") or 10}
-    letter = extract_letter(str(text), "answer_is")
+    letter = extract_letter(str(text), style)
     published = float(row["pred"] == gold) if "pred" in row and gold is not None else None
     yield Output(
         str(_field(row, "question_id")),
@@ -269,7 +275,8 @@ FORMATS: Mapping[str, Format] = {
         Format("gsm8k_tora", "microsoft/ToRA: {idx, pred, gt}", _tora, is_answer=True),
         Format(
             "mmlu_pro",
-            "TIGER-AI-Lab/MMLU-Pro: {question_id, output}, the first 'answer is (X)'",
+            "TIGER-AI-Lab/MMLU-Pro: {question_id, output}, the first 'answer is (X)'; mmlu_pro:api "
+            "reads API models' files",
             _mmlu_pro,
             is_answer=True,
         ),

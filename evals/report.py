@@ -17,6 +17,7 @@ from cascade.evals.summary import Limits, Summary, summarise
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.table import Table
 
 __all__ = ["FORMAT", "Report", "build_report", "host_facts", "print_report", "versions"]
 
@@ -102,7 +103,7 @@ def build_report(
             p.protocol,
             [task.id for task in p.tasks],
             by_task[p.name],
-            () if p.task.toy or engine_kind == "tiny" else p.task.published,
+            p.task.published if _comparable(p, engine_kind) else (),
         )
         for p in planned
     )
@@ -117,6 +118,12 @@ def build_report(
     status = "interrupted" if interrupted else "stopped" if stopped else "complete"
     notice = notice_for(engine_kind, any(p.task.toy for p in planned))
     return Report(summaries, tuple(planned), notice, tuple(problems), status, facts or {})
+
+
+def _comparable(planned: PlannedTask, engine_kind: str) -> bool:
+    """Whether published numbers belong beside the score: all problems, none of it a toy."""
+    whole = len(planned.tasks) == planned.available
+    return whole and not planned.task.toy and engine_kind != "tiny"
 
 
 def notice_for(engine_kind: str, toy_problems: bool) -> str | None:
@@ -161,81 +168,80 @@ def command_line(arguments: Sequence[str]) -> str:
 
 
 def print_report(report: Report, console: Console) -> None:
-    """Print the table, then what needs attention."""
-    from rich.table import Table
-
+    """Print scores, counts, published numbers, then what needs attention; fits 80 columns."""
     if report.notice:
         console.print(report.notice, style="bold yellow", highlight=False)
     facts = report.facts
-    console.print(
-        f"model {facts.get('model', '?')} · {sum(s.samples for s in report.tasks):,} samples · "
-        f"{sum(s.tokens['total'] for s in report.tasks):,.0f} tokens · "
-        f"{facts.get('seconds', 0.0):,.1f} s · seed {facts.get('seed', '?')}",
-        highlight=False,
-        markup=False,
+    seconds = facts.get("seconds", 0.0)
+    _line(
+        console,
+        f"model {facts.get('model', '?')} · seed {facts.get('seed', '?')} · "
+        f"{sum(s.samples for s in report.tasks):,} samples · "
+        f"{sum(s.tokens['total'] for s in report.tasks):,.0f} tokens · {seconds:,.1f} s",
     )
-    table = Table(show_edge=False, pad_edge=False)
-    table.add_column("task", no_wrap=True)
-    for name in ("score", "95 % interval", "run noise", "maj", "pass", "samples", "tokens",
-                 "wrong", "no answer", "cut off", "empty", "unread", "fault"):  # fmt: skip
-        table.add_column(name, justify="right")
+    console.print(_scores(report.tasks))
+    console.print(_counts(report.tasks))
     for summary in report.tasks:
-        table.add_row(*_cells(summary))
-    console.print(table)
-    _print_published(report, console)
+        for c in summary.published:
+            covered = {True: "covers it", False: "does not", None: "unknown"}[c.in_interval]
+            _line(
+                console,
+                f"published: {summary.task} {c.published.score:g} {c.published.model} "
+                f"({c.published.metric}): {c.sentence}; interval for new questions: {covered}",
+            )
     for planned in report.planned:
-        for line in planned.deviations:
-            console.print(f"changed: {planned.name}: {line}", highlight=False, markup=False)
+        if planned.deviations:
+            _line(console, f"changed: {planned.name}: {'; '.join(planned.deviations)}")
+    for name, reason in facts.get("skipped", {}).items():
+        _line(console, f"left out: {name}: {reason}")
     for problem in report.problems:
-        console.print(f"attention: {problem}", style="red", highlight=False, markup=False)
+        _line(console, f"attention: {problem}", style="red")
 
 
-def _cells(s: Summary) -> list[str]:
-    bounds = f"{s.interval[0]:.1f} to {s.interval[1]:.1f}" if s.interval else "-"
-    noise = f"±{s.run_noise:.1f}" if s.run_noise is not None else "-"
-    score = "-" if s.score is None else f"{s.score:.2f}"
-    samples = f"{s.samples:,}" if s.complete else f"{s.samples:,} of {s.expected_samples:,}"
-    return [
-        f"{s.task} {s.headline}",
-        score if s.complete else f"{score} (incomplete)",
-        bounds,
-        noise,
-        _best(s.metrics, "maj@"),
-        _best(s.metrics, "pass@"),
-        samples,
-        f"{s.tokens['mean']:,.0f}",
-        *(f"{s.counts[n]:,}" for n in ("wrong", "no_answer", "truncated", "empty", "unparsable",
-                                       "fault")),
-    ]  # fmt: skip
+def _line(console: Console, text: str, style: str | None = None) -> None:
+    console.print(text, style=style, highlight=False, markup=False, soft_wrap=True)
 
 
-def _best(metrics: Mapping[str, float | None], start: str) -> str:
-    """The metric of the largest k."""
-    found = [(int(name[len(start) :]), value) for name, value in metrics.items()
-             if name.startswith(start)]  # fmt: skip
-    if not found:
-        return "-"
-    value = max(found, key=lambda item: item[0])[1]
-    return "-" if value is None else f"{value:.1f}"
-
-
-def _print_published(report: Report, console: Console) -> None:
+def _table(names: Sequence[str]) -> Table:
+    from rich.box import SIMPLE_HEAD
     from rich.table import Table
 
-    rows = [(s, comparison) for s in report.tasks for comparison in s.published]
-    if not rows:
-        return
-    table = Table(show_edge=False, pad_edge=False, title="published numbers", title_justify="left")
-    for name in ("task", "model", "published", "ours", "ours", "95 % interval"):
-        table.add_column(name, justify="right" if name in ("published",) else "left")
-    for summary, c in rows:
-        covered = {True: "covers", False: "does not cover", None: "-"}[c.in_interval]
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, padding=(0, 1))
+    table.add_column(names[0], no_wrap=True)
+    for name in names[1:]:
+        table.add_column(name, justify="right", no_wrap=True)
+    return table
+
+
+def _scores(summaries: Sequence[Summary]) -> Table:
+    table = _table(("task", "metric", "score", "95 % interval", "run noise", "maj@k", "pass@k"))
+    for s in summaries:
         table.add_row(
-            summary.task,
-            c.published.model,
-            f"{c.published.score:.1f} {c.published.metric}",
-            f"{summary.score:.1f}",
-            c.sentence,
-            covered,
+            s.task,
+            s.headline,
+            ("-" if s.score is None else f"{s.score:.2f}") + ("" if s.complete else " *"),
+            f"{s.interval[0]:.1f} to {s.interval[1]:.1f}" if s.interval else "-",
+            f"±{s.run_noise:.1f}" if s.run_noise is not None else "-",
+            _largest(s.metrics, "maj@"),
+            _largest(s.metrics, "pass@"),
         )
-    console.print(table)
+    if not all(s.complete for s in summaries):
+        table.caption = "* incomplete: samples are missing"
+    return table
+
+
+def _counts(summaries: Sequence[Summary]) -> Table:
+    names = ("wrong", "no_answer", "truncated", "empty", "unparsable", "fault")
+    heads = ("wrong", "none", "cut", "empty", "unread", "fault")
+    table = _table(("task", "samples", "tokens", *heads))
+    for s in summaries:
+        counts = (f"{s.counts[name]:,}" for name in names)
+        table.add_row(s.task, f"{s.samples:,}", f"{s.tokens['mean']:,.0f}", *counts)
+    return table
+
+
+def _largest(metrics: Mapping[str, float | None], start: str) -> str:
+    """The metric of the largest k."""
+    found = {int(name[len(start) :]): v for name, v in metrics.items() if name.startswith(start)}
+    value = found[max(found)] if found else None
+    return "-" if value is None else f"{value:.1f}"

@@ -261,8 +261,13 @@ def _places(config: RescoreConfig) -> Iterator[Path]:
         yield config.out
         return
     first = config.outputs[0]
-    name = f"{first.name.split('.')[0]}.{config.task}.verdicts.jsonl"
-    yield first.parent / name
+    stem = first.name
+    for suffix in (".gz", ".jsonl", ".json", ".csv", ".parquet"):
+        stem = stem.removesuffix(suffix)
+    name = f"{stem}.{config.task}.verdicts.jsonl"
+    # A folder that is marked read-only stays as it is, even where root could write to it.
+    if first.resolve().parent.stat().st_mode & 0o222:
+        yield first.parent / name
     yield Path(tempfile.mkdtemp(prefix="cascade-rescore-")) / name
 
 

@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cascade.envs.engines import Engine, open_engine
 from cascade.envs.trajectories import TrajectoryWriter
-from cascade.errors import ConfigError
+from cascade.errors import ConfigError, DataNotFoundError
 from cascade.evals.exits import Exit
 from cascade.evals.folder import FORMAT, RunFolder, read_records, write_json
 from cascade.evals.plan import Overrides, PlannedTask, plan_tasks
@@ -98,6 +98,8 @@ class RunConfig:
     out: Path | None = None
     """The run's folder; None: a new one below ./runs."""
     resume: bool = False
+    skip_missing: bool = False
+    """Leave out tasks whose data cannot be had, and say so."""
     runner: RunnerConfig = field(default_factory=RunnerConfig)
     limits: Limits = field(default_factory=Limits)
     arguments: Sequence[str] = ()
@@ -129,22 +131,42 @@ def run(config: RunConfig, console: Console) -> tuple[Report, Path, Exit]:
     Raises:
         CascadeError: nothing can run: a name, setting, data set or engine.
     """
-    planned = plan_tasks(config.task_names(), config.overrides, config.data_dir, mini=config.mini)
+    planned, skipped = _plan(config)
     engine = open_engine(config.engine.kind, config.engine.model, **config.engine.options)
     manifest = _manifest(config, planned, engine)
     path = config.out or _new_folder(config, engine)
     folder = RunFolder(path, manifest, resume=config.resume)
     console.print(f"run folder: {path}", highlight=False, markup=False)
     try:
-        return _run_in(folder, config, planned, engine, console)
+        return _run_in(folder, config, planned, skipped, engine, console)
     finally:
         folder.close()
+
+
+def _plan(config: RunConfig) -> tuple[tuple[PlannedTask, ...], dict[str, str]]:
+    """Plan the tasks; with `skip_missing`, those without data are left out, with the reason."""
+    names = config.task_names()
+    if not config.skip_missing:
+        return plan_tasks(names, config.overrides, config.data_dir, mini=config.mini), {}
+    planned: dict[str, PlannedTask] = {}
+    skipped: dict[str, str] = {}
+    for name in names:
+        try:
+            found = plan_tasks([name], config.overrides, config.data_dir, mini=config.mini)
+        except DataNotFoundError as error:
+            skipped[name] = str(error)
+        else:
+            planned.update((task.name, task) for task in found)
+    if not planned:
+        raise DataNotFoundError(f"no task has data: {next(iter(skipped.values()))}")
+    return tuple(planned.values()), skipped
 
 
 def _run_in(
     folder: RunFolder,
     config: RunConfig,
     planned: Sequence[PlannedTask],
+    skipped: Mapping[str, str],
     engine: Engine,
     console: Console,
 ) -> tuple[Report, Path, Exit]:
@@ -167,6 +189,7 @@ def _run_in(
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - clock, 3),
         "samples_resumed": before.total(),
+        "skipped": dict(skipped),
         "command": command_line(config.arguments),
         "versions": versions(),
         "host": host_facts(),
