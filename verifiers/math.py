@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import json
 import threading
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
@@ -29,7 +29,7 @@ from cascade.verifiers.limits import over_limit
 from cascade.verifiers.policy import Policy
 from cascade.verifiers.pool import WorkerFailedError, WorkerPool
 
-__all__ = ["MathVerifier", "Policy", "extract_answer", "verify", "verify_many"]
+__all__ = ["MathVerifier", "Policy", "extract_answer", "reset", "verify", "verify_many", "warm"]
 
 _DEFAULT = Policy()
 _SECONDS = 5.0
@@ -76,42 +76,67 @@ def verify_many(
         DataError: a gold is empty; the message names the pair.
     """
     todo = list(pairs)
-    verdicts: list[Verdict | None] = [None] * len(todo)
-    waiting: list[tuple[int, str, str]] = []
-    done = 0
+    verdicts: dict[int, Verdict] = {}
+    waiting: dict[int, tuple[str, str]] = {}
+
+    def settle(index: int, verdict: Verdict) -> None:
+        verdicts[index] = verdict
+        if progress is not None:
+            progress(len(verdicts), len(todo))
+
     for index, (response, answer) in enumerate(todo):
         found = find_answer(_text(response), policy)
         gold = _gold(answer, f"pair {index}: ")
         verdict = _judge_here(found, gold, policy)
-        if verdict is None:
-            waiting.append((index, gold, str(found.answer)))
-            continue
-        verdicts[index] = verdict
-        done += 1
-        if progress is not None:
-            progress(done, len(todo))
-    size = min(workers or _workers.size, len(waiting)) or 1
+        if verdict is not None:
+            settle(index, verdict)
+        else:
+            waiting[index] = (gold, str(found.answer))
+    for index, verdict in _judge_all_there(waiting, policy, timeout_seconds, workers):
+        settle(index, verdict)
+    return [verdicts[index] for index in range(len(todo))]
+
+
+def _judge_all_there(
+    waiting: Mapping[int, tuple[str, str]],
+    policy: Policy,
+    timeout_seconds: float,
+    workers: int | None,
+) -> Iterator[tuple[int, Verdict]]:
+    """Yield verdicts of the worker processes as they come; a thread waits for each worker."""
+    if not waiting:
+        return
     _workers.grow(workers or 1)
+    size = min(workers or _workers.size, len(waiting))
     with ThreadPoolExecutor(size, thread_name_prefix="cascade-verify") as threads:
         futures = {
-            threads.submit(_judge_there, gold, found_answer, policy, timeout_seconds): index
-            for index, gold, found_answer in waiting
+            threads.submit(_judge_there, gold, answer, policy, timeout_seconds): index
+            for index, (gold, answer) in waiting.items()
         }
         try:
             for future in as_completed(futures):
-                verdicts[futures[future]] = future.result()
-                done += 1
-                if progress is not None:
-                    progress(done, len(todo))
-        except BaseException:
+                yield futures[future], future.result()
+        finally:
             threads.shutdown(wait=False, cancel_futures=True)
-            raise
-    return [verdict for verdict in verdicts if verdict is not None]
 
 
 def extract_answer(response: str, policy: Policy = _DEFAULT) -> str | None:
     """Return the final answer as it stands in `response`; None if there is none."""
     return find_answer(_text(response), policy).answer
+
+
+def warm(workers: int = 1) -> None:
+    """Start worker processes now, so that the first expression does not wait for one."""
+    _workers.grow(workers)
+    _workers.warm(workers)
+
+
+def reset() -> None:
+    """Forget remembered verdicts and end the worker processes; the next call starts new ones."""
+    _difference_here.cache_clear()
+    with _there_lock:
+        _there.clear()
+    _workers.close()
 
 
 @dataclass(frozen=True, slots=True)

@@ -106,7 +106,7 @@ def test_the_letter_is_read_where_the_prompt_asked_for_it(
 def test_a_missing_letter_is_no_answer_in_every_style() -> None:
     """Published MMLU-Pro numbers hold random letters here; ours do not."""
     for style in ("answer_line", "answer_is", "answer_is_or_last"):
-        verdict = choice.verify("nothing to see", "C", style=style)  # type: ignore[arg-type]
+        verdict = choice.verify("nothing to see", "C", style=style)
         assert verdict.status is VerdictStatus.NO_ANSWER
 
 

@@ -218,7 +218,7 @@ def test_mmlu_pro_letters_of_an_api_model(data_dir: Path) -> None:
     scores = {}
     for style in ("answer_is_or_last", "answer_is"):
         verdicts = [
-            choice.verify(row["output"] or "", row["answer"], options=row["options"], style=style)  # type: ignore[arg-type]
+            choice.verify(row["output"] or "", row["answer"], options=row["options"], style=style)
             for row in rows
         ]
         scores[style] = 100 * sum(verdict.reward for verdict in verdicts) / len(rows)
