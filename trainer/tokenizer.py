@@ -1,8 +1,8 @@
-"""The toy model's tokenizer: one token a byte, and one for each sentence that mini prompts repeat.
+"""The toy model's tokenizer: one token a byte, a number under 100, a sentence of mini prompts.
 
 It is a real fast tokenizer: any text is encoded without loss, a saved folder loads in
-`transformers.AutoTokenizer` and in vLLM, and its chat template is Nemotron-Cascade 2's. The
-sentences are tokens only to keep prompts short, which is what training in a minute needs.
+`transformers.AutoTokenizer` and in vLLM, and its chat template is Nemotron-Cascade 2's. Numbers and
+sentences are tokens only to keep texts short, which is what training in a minute needs.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ PHRASES = (
     "How many positive divisors does ", " have?", "What is the sum of the positive divisors of ",
     "How many positive integers up to ", " are coprime to ",
     " + ", " - ", " * ", ", ", ") ", " is ", "primes ", "\\boxed{",
+    *map(str, range(10, 100)),
 )  # fmt: skip
 """Texts that are one token each. Not special: decoding always keeps them."""
 
