@@ -128,7 +128,9 @@ class LocalBackend:
         level, reasons = best_level()
         if config.level is not None:
             if config.level not in LEVELS:
-                raise SandboxError(f"unknown level {config.level!r}; levels are {', '.join(LEVELS)}")
+                raise SandboxError(
+                    f"unknown level {config.level!r}; levels are {', '.join(LEVELS)}"
+                )
             if LEVELS.index(config.level) < LEVELS.index(level):
                 raise SandboxError(f"level {config.level!r} does not work: {'; '.join(reasons)}")
             level = config.level
@@ -251,11 +253,12 @@ class LocalBackend:
         config["box"], config["store"] = f"{folder}/box", f"{folder}/store"
         config["writable"] = []
         config["env"] = [
-            item.replace("=/tmp", f"={folder}/box", 1) if item.startswith(("HOME=", "TMPDIR=")) else item
+            item.replace("=/tmp", f"={folder}/box", 1)
+            if item.startswith(("HOME=", "TMPDIR="))
+            else item
             for item in config["env"]
         ]
         return folder
 
     def close(self) -> None:
         """Nothing is shared between slots."""
-

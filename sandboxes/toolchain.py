@@ -69,7 +69,9 @@ def host_tools() -> HostTools:
                 [path, *language.version[1:]], capture_output=True, text=True, check=False
             )
             versions[name] = (done.stdout.strip().splitlines() or ["unknown"])[0]
-    versions["image"] = "host " + hashlib.sha256(repr(sorted(versions.items())).encode()).hexdigest()[:12]
+    versions["image"] = (
+        "host " + hashlib.sha256(repr(sorted(versions.items())).encode()).hexdigest()[:12]
+    )
     folder = cache_folder()
     gcc, gxx = shutil.which("gcc", path=_PATH), shutil.which("g++", path=_PATH)
     with _locked(folder):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import mmap
 import os
@@ -76,6 +77,15 @@ def serve(
     confinement.prepare()
     zygote = start_zygote(confinement, config, {inp, out, *(cgroup or {}).values()})
     spawner = _start_spawner(confinement, blobs)
+    # Out of memory, a compiled program goes before the zygote's children, they (larger than the
+    # zygote) before the zygote, and the runner last.
+    for helper, score in ((zygote, 500), (spawner, 900)):
+        if helper is not None:
+            with (
+                contextlib.suppress(OSError),
+                open(f"/proc/{helper.pid}/oom_score_adj", "w") as file,
+            ):
+                file.write(str(score))
     prctl(PR_SET_DUMPABLE, 0)
     helpers = tuple(helper.pid for helper in (zygote, spawner, init) if helper is not None)
     meter: Meter = CgroupMeter(cgroup) if cgroup else ProcessMeter(set(helpers))
@@ -134,7 +144,13 @@ def _start_spawner(confinement: Confinement, blobs: list[bytes]) -> Helper | Non
     numbers = [theirs.fileno(), shared_fd, filter_fd, uid, confinement.landlock]
     numbers += [int(confinement.drop_capabilities), confinement.pid_namespace]
     argv = ["spawner", *map(str, numbers)]
-    for fd in (theirs.fileno(), shared_fd, filter_fd, confinement.landlock, confinement.pid_namespace):
+    for fd in (
+        theirs.fileno(),
+        shared_fd,
+        filter_fd,
+        confinement.landlock,
+        confinement.pid_namespace,
+    ):
         if fd >= 0:
             os.set_inheritable(fd, True)
     pid = os.posix_spawn(path, argv, {}, setsigdef=[signal.SIGINT, signal.SIGPIPE])

@@ -13,7 +13,7 @@ import signal
 import struct
 from dataclasses import dataclass
 
-__all__ = ["Confinement", "Rlimits", "libc", "prctl"]
+__all__ = ["Confinement", "Rlimits", "keep_capabilities", "libc", "prctl"]
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
 PR_SET_SECUREBITS, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 28, 36, 38, 47
@@ -29,6 +29,21 @@ def prctl(option: int, *values: int) -> int:
     """Call prctl; the unused arguments are 0. Returns what the kernel returned."""
     padded = [ctypes.c_ulong(value) for value in (*values, 0, 0, 0, 0)][:4]
     return int(libc.prctl(option, *padded))
+
+
+def keep_capabilities(kept: tuple[int, ...]) -> None:
+    """Give up all capabilities but these, for good.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    for capability in range(64):
+        if capability not in kept and prctl(PR_CAPBSET_DROP, capability) != 0:
+            break
+    mask = sum(1 << capability for capability in kept)
+    data = struct.pack("<6I", mask, mask, 0, 0, 0, 0)
+    if libc.capset(struct.pack("<II", _CAP_VERSION_3, 0), data) != 0:
+        raise OSError(ctypes.get_errno(), "capset")
 
 
 class _Program(ctypes.Structure):
@@ -110,14 +125,16 @@ class Confinement:
         self._empty_caps = struct.pack("<II6I", _CAP_VERSION_3, 0, *([0] * 6))
 
     def enter(self, inet: bool = False) -> None:
-        """Give up user, capabilities, files and system calls. There is no way back."""
+        """Give up user, capabilities, files and system calls. There is no way back.
+
+        That no new privileges can be gained was set on the runner, and is inherited.
+        """
         if self.uid is not None:
             os.setgroups([])
             os.setresgid(self.uid, self.uid, self.uid)
             os.setresuid(self.uid, self.uid, self.uid)
         elif self.drop_capabilities:
             self._drop_capabilities()
-        prctl(PR_SET_NO_NEW_PRIVS, 1)
         if self.landlock >= 0 and libc.syscall(_LANDLOCK_RESTRICT, self.landlock, 0) != 0:
             raise OSError(ctypes.get_errno(), "landlock_restrict_self")
         pointer = self._pointers[inet]

@@ -126,11 +126,6 @@ class Helper:
 def child_limits(request: Request, confinement: Confinement, fds: list[int]) -> None:
     """Turn the freshly forked child into a confined process with its descriptors in place."""
     os.setsid()
-    # The file belongs to the caller only while it may be dumped.
-    prctl(PR_SET_DUMPABLE, 1)
-    with open("/proc/self/oom_score_adj", "wb", 0) as file:
-        file.write(b"1000")
-    prctl(PR_SET_DUMPABLE, 0)
     count = len(fds)
     while any(fd < count for fd in fds):
         fds = [fd if fd >= count else os.dup(fd) for fd in fds]

@@ -18,7 +18,12 @@ import sys
 from typing import Any, NoReturn
 
 from cascade.sandboxes.inside.boot import serve
-from cascade.sandboxes.inside.confine import PR_SET_CHILD_SUBREAPER, libc, prctl
+from cascade.sandboxes.inside.confine import (
+    PR_SET_CHILD_SUBREAPER,
+    keep_capabilities,
+    libc,
+    prctl,
+)
 from cascade.sandboxes.inside.fork import Helper
 from cascade.sandboxes.inside.landlock import make_ruleset
 from cascade.sandboxes.inside.meter import descendants
@@ -29,7 +34,7 @@ __all__ = ["main"]
 NEWNS, NEWCGROUP, NEWUTS, NEWIPC = 0x20000, 0x2000000, 0x4000000, 0x8000000
 NEWUSER, NEWPID, NEWNET = 0x10000000, 0x20000000, 0x40000000
 _SIOCSIFFLAGS, _IFF_UP = 0x8914, 1
-PR_SET_PDEATHSIG = 1
+CAP_KILL, CAP_SETGID, CAP_SETUID = 5, 6, 7
 
 
 def main(config: dict[str, Any], blobs: list[bytes]) -> None:
@@ -86,6 +91,7 @@ def _namespaces(
                 os.setresgid(0, 0, 0)
                 os.setgroups([])
                 os.setresuid(0, 0, 0)
+                keep_capabilities((CAP_KILL, CAP_SETGID, CAP_SETUID))
             os.close(ask_w)
             os.close(go_r)
             serve(config, stream, stream, cgroup, blobs, inner=inner)

@@ -90,7 +90,10 @@ def build_root(config: dict[str, Any]) -> None:
     for path, options in (
         ("/tmp", f"{box},uid={owner},gid={owner}"),
         ("/dev/shm", "size=16m,nr_inodes=1024,mode=1777"),
-        (config["store"], f"size={config['store_bytes'] + (8 << 20)},mode=0755{config['store_owner']}"),
+        (
+            config["store"],
+            f"size={config['store_bytes'] + (8 << 20)},mode=0755{config['store_owner']}",
+        ),
     ):
         os.makedirs(root + path, exist_ok=True)
         mount("tmpfs", root + path, "tmpfs", MS_NOSUID | MS_NODEV, options)

@@ -85,12 +85,19 @@ class Slot:
     """Kill by walking the process tree, where there is no process namespace to sweep."""
     init: Helper | None = None
     idle_processes: int | None = None
+    oom_kills: int = 0
     base_bytes: int = 0
     """Memory that is the slot's own: runner, helpers, stored programs, waiting input."""
 
     def measure_idle(self) -> None:
         """Remember how many processes an idle slot has."""
         self.idle_processes = self.meter.processes()
+        self.new_oom_kills()
+
+    def new_oom_kills(self) -> int:
+        """Kills for want of memory since the last time this was asked."""
+        seen, self.oom_kills = self.oom_kills, self.meter.oom_kills()
+        return self.oom_kills - seen
 
     def kill_strangers(self) -> None:
         """Send SIGKILL to every process of the programs' user."""
@@ -186,7 +193,6 @@ class Supervision:
         poll.register(self.client_fd, select.POLLIN)
         poll.register(self.helper.control, select.POLLIN)
         self.cpu_start, self.own_start = meter.cpu(), time.process_time()
-        self.memory_start, oom_start = meter.memory(), meter.oom_kills()
         self.start = time.perf_counter()
         try:
             self.helper.start(request, fds)
@@ -210,7 +216,7 @@ class Supervision:
             self.killed_by,
             max(rusage, min(cpu, wall * self.slot.cpus)),
             wall,
-            meter.oom_kills() - oom_start,
+            self.slot.new_oom_kills(),
             b"".join(self.kept.get(out, [])),
             b"".join(self.kept.get(err, [])),
             b"".join(self.kept.get(result, [])),
@@ -272,7 +278,7 @@ class Supervision:
             if wall_left <= 0.001:
                 self.killed_by = "wall"
                 return 0.0
-        grown = slot.meter.memory() - self.memory_start
+        grown = slot.meter.memory() - slot.base_bytes
         if grown > watch.memory:
             grown = slot.meter.working_set() - slot.base_bytes
             if grown > watch.memory:
