@@ -141,12 +141,13 @@ def method_name(starter: str) -> str:
     return match[1] if match else ""
 
 
-_INPUT = re.compile(
-    r"Sample Input[^\n]*\n(.*?)\n\s*Sample Output[^\n]*\n(.*?)(?=\n\s*Sample Input|\Z)", re.DOTALL
+_SAMPLE = re.compile(
+    r"Sample Input \d+(:?)[ \t]*\n(.*?)\n\s*Sample Output \d+:?[ \t]*\n(.*?)"
+    r"(?=\n\s*Sample Input \d|\Z)",
+    re.DOTALL,
 )
 _EXAMPLE = re.compile(r"Input:\s*(.*?)\n\s*Output:\s*([^\n]+)", re.DOTALL)
 _NEXT_ARGUMENT = re.compile(r",\s*(?=[A-Za-z_]\w*\s*=)")
-_EMPTY_LINE = re.compile(r"\n[ \t]*\n")
 
 
 def samples(question: str, *, functional: bool) -> tuple[ProblemTest, ...]:
@@ -159,15 +160,19 @@ def samples(question: str, *, functional: bool) -> tuple[ProblemTest, ...]:
     if functional:
         calls = [_call(given, output) for given, output in _EXAMPLE.findall(question)]
         return numbered([call for call in calls if call is not None])
-    found = _INPUT.findall(question.replace("\r\n", "\n"))
-    return numbered(
-        [
-            ProblemTest(
-                f"{given.strip()}\n", _EMPTY_LINE.split(output.strip())[0] + "\n", public=True
-            )
-            for given, output in found
-        ]
-    )
+    found = _SAMPLE.findall(question.replace("\r\n", "\n"))
+    return numbered([_sample(*parts) for parts in found])
+
+
+def _sample(colon: str, given: str, output: str) -> ProblemTest:
+    """AtCoder's header has no colon; Codeforces' inputs got empty lines between their lines."""
+    lines = given.strip().split("\n")
+    if colon:
+        lines = [line for line in lines if line.strip()]
+    margin = len(given) - len(given.lstrip("\n"))
+    output = output.removeprefix("\n" * max(margin, 1))
+    shown = "" if output.startswith("\n") else output.split("\n\n")[0]
+    return ProblemTest("\n".join(lines) + "\n", f"{shown}\n", public=True)
 
 
 def _call(given: str, output: str) -> ProblemTest | None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any
 
 from cascade.errors import DataError
@@ -64,7 +65,8 @@ def nemo_gym_problem(row: Mapping[str, Any]) -> Problem:
 def apps_problem(row: Mapping[str, Any]) -> Problem:
     """Read ``input_output: {inputs, outputs, fn_name?}`` of APPS and TACO.
 
-    Sources: hendrycks/apps (HF codeparrot/apps), FlagOpen/TACO.
+    Sources: hendrycks/apps (HF codeparrot/apps), FlagOpen/TACO. ``num_public`` (ours) says how
+    many of the tests, from the first, the model may see.
 
     Raises:
         DataError: a field is missing or unreadable.
@@ -81,6 +83,8 @@ def apps_problem(row: Mapping[str, Any]) -> Problem:
     else:
         tests = [ProblemTest(_text(i), _text(o)) for i, o in zip(inputs, outputs, strict=True)]
         judging = Output(Tokens())
+    public = int(given.get("num_public") or 0)
+    tests = [replace(test, public=i < public) for i, test in enumerate(tests)]
     seconds = _amount(row.get("time_limit"), 4.0, "time_limit", {})
     memory = _amount(row.get("memory_limit"), _MEMORY, "memory_limit", _UNITS)
     return Problem(
