@@ -250,7 +250,7 @@ _NEMO = [
 
 @pytest.mark.parametrize(
     ("name", "field", "right"), _NEMO, ids=lambda v: v if isinstance(v, str) else ""
-)  # noqa: E501
+)
 def test_nemo_skills_metrics_come_out_exactly(
     data_dir: Path, name: str, field: str, right: Any
 ) -> None:
