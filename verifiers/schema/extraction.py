@@ -3,7 +3,7 @@
 The rule, in order:
 
 1. A reasoning block is not part of the answer: it is dropped, and a response that opens one
-   without closing it has no answer (`verifiers.reasoning`).
+   without closing it has no answer (`answer_part`).
 2. Of the Markdown code fences that are labelled with the format (or a usual alias of it), the
    **last** is the document; if none is, the last fence without a label. A fence that never closes
    is a response cut short: it has no answer.
@@ -20,10 +20,10 @@ from __future__ import annotations
 import re
 from typing import Literal
 
-from cascade.verifiers.reasoning import strip_reasoning
+from cascade.verifiers.reasoning import TAGS
 from cascade.verifiers.schema.limits import DocumentError
 
-__all__ = ["FORMAT_NAMES", "Extraction", "Format", "extract"]
+__all__ = ["FORMAT_NAMES", "Extraction", "Format", "answer_part", "extract"]
 
 Format = Literal["json", "yaml", "xml", "toml", "csv"]
 FORMAT_NAMES: tuple[Format, ...] = ("json", "yaml", "xml", "toml", "csv")
@@ -47,13 +47,35 @@ _SPANS = {
 }
 
 
+def answer_part(response: str) -> str | None:
+    """Return the response without the reasoning that it begins with; None if that never closes.
+
+    Only what stands at the beginning is reasoning, with its opening mark or, where the chat
+    template has written that, without: a document or an argument may well contain ``<think>``.
+    """
+    text = response
+    for opening, closing in TAGS:
+        before, closed, after = text.partition(closing)
+        if closed and opening not in before:
+            text = after
+            break
+    while True:
+        bare = text.lstrip()
+        tags = next((pair for pair in TAGS if bare.startswith(pair[0])), None)
+        if tags is None:
+            return text
+        _, closed, text = bare.partition(tags[1])
+        if not closed:
+            return None
+
+
 def extract(response: str, format: Format, rule: Extraction = "auto") -> str:
     """Return the text of the document in `response`, by the rule in this module's docstring.
 
     Raises:
         DocumentError: there is none: an empty answer, an open reasoning block or an open fence.
     """
-    answer = strip_reasoning(response)
+    answer = answer_part(response)
     if answer is None:
         raise DocumentError("the reasoning block never closes")
     text = answer.strip()

@@ -28,8 +28,11 @@ _HEAD = re.compile(r"([^\W\d][\w$]*(?:\.[^\W\d][\w$]*)*)\s*\(")
 _NAMED = re.compile(r"\s*([^\W\d][\w$]*)\s*[=:](?![=>])\s*(.*)", re.DOTALL)
 _STRING = re.compile(r'"(?:[^"\\]|\\.)*"|\'(?:[^\'\\]|\\.)*\'|`(?:[^`\\]|\\.)*`', re.DOTALL)
 _TOKEN = re.compile(
-    r'"(?:[^"\\]|\\.)*"?|\'(?:[^\'\\]|\\.)*\'?|`(?:[^`\\]|\\.)*`?|[\[\](){},]', re.DOTALL
+    r'"(?:[^"\\]|\\.)*"?|\'(?:[^\'\\]|\\.)*\'?|`(?:[^`\\]|\\.)*`?'
+    r"|<[\w\s,.?<>\[\]]{0,200}>(?=\s*[(\[])|[\[\](){},]",
+    re.DOTALL,
 )
+"""Strings, type arguments and single brackets and commas: what the others in them do not count."""
 _DECIMAL = r"-?[0-9]+(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?"
 _JAVA_ARRAY = re.compile(r"new\s+[\w.<>]+\s*(?:\[\s*\]\s*)+\{(.*)\}", re.DOTALL)
 _JAVA_LIST = re.compile(
@@ -39,6 +42,7 @@ _JAVA_LIST = re.compile(
 _JAVA_NEW = re.compile(r"new\s+\w+\s*(?:<[^()]*>)?\s*\(\s*\)")
 _JAVA_STATEMENT = re.compile(r"\s*(?:this\s*\.\s*)?(add|put)\s*\(", re.DOTALL)
 _JS_ARRAY = re.compile(r"new\s+Array\s*\((.*)\)", re.DOTALL)
+_OPENING, _CLOSING = frozenset("([{"), frozenset(")]}")
 _MAX_CHARS = 200_000
 _MAX_VALUE_CHARS = 20_000
 
@@ -87,9 +91,9 @@ def _split(text: str) -> list[str]:
     depth = begin = 0
     for match in _TOKEN.finditer(text):
         token = match[0]
-        if token in "([{":
+        if token in _OPENING:
             depth += 1
-        elif token in ")]}":
+        elif token in _CLOSING:
             depth -= 1
         elif token == "," and depth == 0:
             parts.append(text[begin : match.start()])
@@ -140,7 +144,7 @@ def _java(text: str, declared: str, nested: str | None) -> Any:
 
 def _java_element(text: str, nested: str | None) -> Any:
     text = text.strip()
-    if nested:
+    if nested and nested not in ("String", "any"):
         try:
             return _java(text, nested, None)
         except _NotOfType:
@@ -190,7 +194,7 @@ def _statements(text: str, verb: str, count: int) -> list[list[str]]:
 def _closing(text: str, at: int) -> int:
     depth = 1
     for match in _TOKEN.finditer(text, at):
-        depth += (match[0] in "([{") - (match[0] in ")]}")
+        depth += (match[0] in _OPENING) - (match[0] in _CLOSING)
         if depth == 0:
             return match.start()
     return -1

@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 from cascade.errors import UnknownNameError
-from cascade.verifiers.reasoning import strip_reasoning
+from cascade.verifiers.schema.extraction import answer_part
 from cascade.verifiers.tools.calls import FORMATS, CallFormat, Malformed, ParsedCalls
 from cascade.verifiers.tools.foreign_values import parse_foreign
 from cascade.verifiers.tools.json_calls import (
@@ -95,7 +95,7 @@ def _content_text(content: Any) -> str:
 
 
 def _parse_text(text: str, format: CallFormat, signatures: Signatures) -> ParsedCalls:
-    answer = strip_reasoning(text)
+    answer = answer_part(text)
     if answer is None:
         # The reasoning never ended: there is nothing yet that could be a call or a text.
         return ParsedCalls(format=format)

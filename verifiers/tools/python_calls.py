@@ -112,9 +112,10 @@ def parse_python(text: str, signatures: Signatures) -> ParsedCalls:
 
 def _prose(text: str, signatures: Signatures) -> ParsedCalls:
     """A text that is no call; one that calls a declared tool on a line of its own tried to."""
-    for line in text.splitlines():
-        name = called_name(line.strip().lstrip("`").strip(), signatures)[1]
-        if name is not None and signatures and resolve_name(name, signatures) in signatures:
+    source, names = _in_python_names(text, signatures) if signatures else ("", {})
+    for line in source.splitlines():
+        head = _HEAD.match(line.strip().lstrip("`").strip())
+        if head and resolve_name(names.get(head[2], head[2]), signatures) in signatures:
             return ParsedCalls((), "", (Malformed(text, "a call inside other text"),))
     return ParsedCalls((), text.strip())
 

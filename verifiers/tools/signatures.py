@@ -8,6 +8,7 @@ or of BFCL (``dict``, ``float``, ``tuple``, ``any``, Java's and JavaScript's).
 from __future__ import annotations
 
 import ast
+import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -143,6 +144,8 @@ def _as_json(value: Any) -> Any:
         return [_as_json(item) for item in value]
     if isinstance(value, dict):
         return {str(key): _as_json(item) for key, item in value.items()}
-    if value is None or isinstance(value, (str, int, float)):
+    if value is None or isinstance(value, (str, int)):
         return value
-    raise TypeError(f"{type(value).__name__} is no JSON type")
+    if isinstance(value, float) and math.isfinite(value):
+        return value
+    raise TypeError(f"{value!r} is not JSON data")
