@@ -17,7 +17,7 @@ from cascade.verifiers.notation import clean, unwrap_text
 from cascade.verifiers.number import Number
 from cascade.verifiers.policy import Policy
 from cascade.verifiers.quantity import Quantity, Unit, read_prose, read_quantity
-from cascade.verifiers.shape import Equation, Group, Leaf, Shape, read_shape
+from cascade.verifiers.shape import Equation, Group, Leaf, Shape, is_name, read_shape
 
 __all__ = ["Comparer", "NeedsWorker", "needs_worker"]
 
@@ -102,6 +102,9 @@ class Comparer:
         return f"the answer is {_described(answer)}; one value was asked for"
 
     def _groups(self, gold: Group, answer: Group) -> Difference:
+        if gold.kind in ("list", "set", "union") and len(gold.items) < len(answer.items):
+            once = tuple(dict.fromkeys(answer.items))  # a solution that is named twice
+            answer = Group(answer.kind, once, answer.brackets, answer.columns)
         if len(gold.items) != len(answer.items):
             return f"{len(answer.items)} values where {len(gold.items)} were asked for"
         if gold.kind in ("list", "set"):
@@ -265,8 +268,7 @@ def _numerals_differ(gold: Quantity, answer: Quantity) -> Difference:
 
 def _value_of(equation: Equation) -> Shape | None:
     """What `x = 5`, `f(x) = x + 1` and `x = 2 + 3 = 5` say x is; None for other equations."""
-    name = equation.sides[0]
-    if not re.fullmatch(r"\\?[A-Za-z]+(?:_\{?[A-Za-z0-9 ,\\]+\}?)?'*(?:\s*\([A-Za-z, ]+\))?", name):
+    if not is_name(equation.sides[0]):
         return None
     return read_shape(equation.sides[-1])
 

@@ -147,6 +147,8 @@ def _marked(tail: str) -> str | None:
 
 def _math_of(sentence: str) -> str:
     """Drop the words around a formula: `$5$ by the above` is `$5$`."""
+    stated = re.split(r"\b(?:is|are|equals)\b(?![^$]*[$](?![^$]*[$]))", sentence)[-1].strip(" :")
+    sentence = stated or sentence
     formulas = list(_MATH.finditer(sentence))
     if not formulas:
         return sentence
@@ -173,7 +175,7 @@ def _last_expression(tail: str) -> str | None:
     """A response that is nothing but an answer; else its last formula or number."""
     bare = tail.strip()
     if _BARE.fullmatch(bare) and _is_bare_answer(bare):
-        return bare
+        return _math_of(bare) if re.match("[A-Za-z]", bare) else bare
     last_line = bare.rsplit("\n", 1)[-1][-2000:]
     formulas = list(_MATH.finditer(last_line))
     numbers = list(_NUMBER.finditer(last_line)) or list(_NUMBER.finditer(tail))

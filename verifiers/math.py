@@ -14,12 +14,11 @@ option means and where this differs from other graders: docs/verifiers.md.
 from __future__ import annotations
 
 import json
-import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Any
+from typing import Any, cast
 
 from cascade.errors import DataError
 from cascade.types import Verdict
@@ -134,8 +133,7 @@ def warm(workers: int = 1) -> None:
 def reset() -> None:
     """Forget remembered verdicts and end the worker processes; the next call starts new ones."""
     _difference_here.cache_clear()
-    with _there_lock:
-        _there.clear()
+    _there.clear()
     _workers.close()
 
 
@@ -230,16 +228,17 @@ def _difference_here(gold: str, answer: str, policy: Policy) -> str | None:
 
 
 _there: dict[tuple[str, str, Policy], str | None] = {}
+_UNKNOWN = object()
+# No lock: each step on the dictionary is atomic, and a fork cannot inherit a held one.
 _THERE_SIZE = 65_536
-_there_lock = threading.Lock()
 
 
 def _difference_there(gold: str, answer: str, policy: Policy, timeout_seconds: float) -> str | None:
     """Ask a worker, or remember what one said. Failures are not remembered: they are retried."""
     key = (gold, answer, policy)
-    with _there_lock:
-        if key in _there:
-            return _there[key]
+    known = _there.get(key, _UNKNOWN)
+    if known is not _UNKNOWN:
+        return cast(str | None, known)
     request = {
         "gold": gold,
         "answer": answer,
@@ -250,8 +249,7 @@ def _difference_there(gold: str, answer: str, policy: Policy, timeout_seconds: f
     if "fault" in reply:
         raise WorkerFailedError(reply["fault"])
     difference: str | None = reply["difference"]
-    with _there_lock:
-        if len(_there) >= _THERE_SIZE:
-            _there.clear()
-        _there[key] = difference
+    if len(_there) >= _THERE_SIZE:
+        _there.clear()
+    _there[key] = difference
     return difference

@@ -125,11 +125,11 @@ _LAYOUT = re.compile(
     r"limits|nolimits)(?![A-Za-z])\.?"
 )
 _SPACES = re.compile(r"(?<!\\)\\[,;:> ]|\\(?:quad|qquad|enspace|thinspace)(?![A-Za-z])|~|\s+")
-_THOUSANDS = re.compile(r"(?<=[0-9])(?:\{,\}|,\s*\\!|\\,|,\\\s)\s*(?=[0-9]{3}(?![0-9]))")
+_THOUSANDS = re.compile(r"(?<=[0-9])(?:\s*\{,\s*\}|,\s*\\!|\\,|,\\\s)\s*(?=[0-9]{3}(?![0-9]))")
 
 
 def _drop_layout(text: str) -> str:
-    if "{,}" in text or "\\" in text:
+    if "{," in text or "\\" in text:
         text = _THOUSANDS.sub("", text)
     if "\\" in text:
         text = re.sub(r"\\\\(?=[A-Za-z])", r"\\", text) if r"\begin" not in text else text
@@ -178,6 +178,7 @@ _SYNONYMS = (
     (re.compile(r"\\[dtc]frac(?![A-Za-z])"), r"\\frac"),
     (re.compile(r"\\(?:leqslant|leq|leqq)(?![A-Za-z])"), r"\\le"),
     (re.compile(r"\\(?:geqslant|geq|geqq)(?![A-Za-z])"), r"\\ge"),
+    (re.compile(r"!="), r"\\ne "),
     (re.compile(r"\\lt(?![A-Za-z])"), "<"),
     (re.compile(r"\\gt(?![A-Za-z])"), ">"),
     (re.compile(r"\\neq(?![A-Za-z])"), r"\\ne"),
@@ -197,7 +198,7 @@ _SYNONYMS = (
 def _one_spelling(text: str) -> str:
     if "inf" in text:
         text = re.sub(r"(?<![A-Za-z\\])(?:infinity|inf)(?![A-Za-z])", r"\\infty ", text)
-    if "\\" not in text:
+    if "\\" not in text and "!=" not in text:
         return text
     for pattern, replacement in _SYNONYMS:
         text = pattern.sub(replacement, text)

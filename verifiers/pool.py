@@ -53,7 +53,10 @@ class _Worker:
             if left <= 0:
                 return None
             if poll.poll(left * 1000):
-                chunk = os.read(stream.fileno(), 1 << 16)
+                try:
+                    chunk = os.read(stream.fileno(), 1 << 16)
+                except (OSError, ValueError) as error:  # another thread closed the pool
+                    raise _Gone from error
                 if not chunk:
                     raise _Gone
                 self._buffer += chunk

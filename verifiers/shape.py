@@ -10,7 +10,7 @@ import re
 from dataclasses import dataclass
 from typing import Literal
 
-__all__ = ["Equation", "Group", "Leaf", "Shape", "read_shape", "split_top"]
+__all__ = ["Equation", "Group", "Leaf", "Shape", "is_name", "read_shape", "split_top"]
 
 MAX_ITEMS = 200
 _MAX_DEPTH = 12
@@ -50,12 +50,15 @@ _CLOSING = re.compile(r"\\\}|\\r(?:angle|floor|ceil)(?![A-Za-z])|[)\]}]|\\end\b"
 _LIST_MARK = re.compile(r"[,;]|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\(?:lor|vee|land|wedge)\b")
 _UNION_MARK = re.compile(r"\\cup(?![A-Za-z])|(?<=[\])}]) ?U ?(?=[(\[\\{])")
 _EQUALS = re.compile(r"(?<![<>!:\\])=(?!=)|\\equiv(?![A-Za-z])")
+_APPROXIMATELY = re.compile(r"\\(?:approx|simeq|cong|sim)(?![A-Za-z])")
 _RELATION = re.compile(r"\\(?:le|ge)(?![A-Za-z])|<=|>=|<|>")
 _NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?[A-Za-z0-9]+\}?)?'*")
 _MATRIX = re.compile(
     r"\\begin\s*\{([pbvBV]?matrix|smallmatrix|array)\}(?:\{[^{}]*\})?(.*)\\end\s*\{\1\}", re.DOTALL
 )
-_THOUSANDS = re.compile(r"[+-]?(?:\\?[$€£])?[0-9]{1,3}(?:,[0-9]{3})+(?![0-9]|,)(?:\.[0-9]+)?")
+_THOUSANDS = re.compile(
+    r"[+-]?(?:\\?[$€£])?[0-9]{1,3}(?:,[0-9]{3})+(?![0-9]|,)[^0-9,;]*(?:\.[0-9]+[^0-9,;]*)?"
+)
 _CLOCK = re.compile(r"([0-9]{1,2}):([0-9]{2})(?: *([aApP])\.? ?[mM]\.?)?")
 _MEMBER = re.compile(r"\\in(?![A-Za-z])")
 
@@ -81,6 +84,8 @@ def read_shape(text: str, depth: int = 0) -> Shape:
         return several
     if (bracketed := _read_bracketed(text, depth)) is not None:
         return bracketed
+    if (rounded := _read_approximation(text, depth)) is not None:
+        return rounded
     if len(sides := split_top(text, _EQUALS)) > 1:
         return Equation(tuple(side.strip() for side in sides))
     if (interval := _read_inequality(text)) is not None:
@@ -108,6 +113,28 @@ def split_top(text: str, mark: re.Pattern[str]) -> list[str]:
         else:
             i += 2 if text[i] == "\\" and text[i + 1 : i + 2] == "\\" else 1
     return [*parts, text[start:]]
+
+
+_ONE_NAME = r"\\?[A-Za-z]+(?:_\{?[A-Za-z0-9 ,\\]+\}?)?'*(?:\s*\([A-Za-z, ]+\))?"
+_COMPOUND_NAME = re.compile(
+    rf"{_ONE_NAME}|\((?:\s*{_ONE_NAME}\s*,)+\s*{_ONE_NAME}\s*\)|\|{_ONE_NAME}\||{_ONE_NAME}\s*:\s*{_ONE_NAME}"
+    rf"|\\frac\{{{_ONE_NAME}\}}\{{{_ONE_NAME}\}}|\\angle\s*{_ONE_NAME}|\\overline\{{{_ONE_NAME}\}}"
+)
+
+
+def is_name(text: str) -> bool:
+    """Tell names of values (`x`, `f(x)`, `(p, q)`, `|AB|`, `V_1 : V_2`) from expressions."""
+    return len(text) < 80 and _COMPOUND_NAME.fullmatch(text.strip()) is not None
+
+
+def _read_approximation(text: str, depth: int) -> Shape | None:
+    r"""`\sqrt{2} \approx 1.414` states the root; `x \approx 11` and `\approx 11` state 11."""
+    parts = [part.strip() for part in split_top(text, _APPROXIMATELY)]
+    if len(parts) < 2 or not parts[-1]:
+        return None
+    if not parts[0]:
+        return read_shape(parts[1], depth + 1)
+    return Equation((parts[0], parts[1])) if is_name(parts[0]) else read_shape(parts[0], depth + 1)
 
 
 def _read_list(text: str, depth: int) -> Group | None:
@@ -152,7 +179,7 @@ def _share_name(shapes: tuple[Shape, ...]) -> tuple[Shape, ...]:
     """`x = 1, 2` and `x = 1 or x = 2` list values of one name: keep the values."""
     names = {shape.sides[0] for shape in shapes if isinstance(shape, Equation)}
     first = shapes[0]
-    if len(names) != 1 or not isinstance(first, Equation) or not _NAME.fullmatch(first.sides[0]):
+    if len(names) != 1 or not isinstance(first, Equation) or not is_name(first.sides[0]):
         return shapes
     return tuple(
         read_shape(shape.sides[-1]) if isinstance(shape, Equation) else shape for shape in shapes
@@ -237,16 +264,19 @@ def _read_inequality(text: str) -> Group | None:
     signs = [_plain_sign(sign) for sign in _RELATION.findall(text)]
     if len(signs) != len(sides) - 1:
         return None
+    if len(sides) == 2 and sides[0].startswith("-") and is_name(sides[0][1:]):
+        sides = [sides[0][1:], _negated(sides[1])]
+        signs = [signs[0].translate(str.maketrans("<>", "><"))]
     if len(sides) == 3:
         low, name, high = sides
-        if not _NAME.fullmatch(name) or signs[0][0] != signs[1][0]:
+        if not is_name(name) or signs[0][0] != signs[1][0]:
             return None
         if signs[0][0] == ">":
             low, high, signs = high, low, signs[::-1]
     else:
-        flipped = bool(_NAME.fullmatch(sides[1])) and not _NAME.fullmatch(sides[0])
+        flipped = bool(is_name(sides[1])) and not is_name(sides[0])
         name, bound = (sides[1], sides[0]) if flipped else (sides[0], sides[1])
-        if not _NAME.fullmatch(name):
+        if not is_name(name):
             return None
         if (signs[0][0] == ">") != flipped:
             low, high, signs = bound, r"\infty", [signs[0], ">"]
@@ -254,6 +284,10 @@ def _read_inequality(text: str) -> Group | None:
             low, high, signs = r"-\infty", bound, ["<", signs[0]]
     ends = ("[" if "=" in signs[0] else "(") + ("]" if "=" in signs[1] else ")")
     return Group("tuple", (Leaf(low), Leaf(high)), ends)
+
+
+def _negated(text: str) -> str:
+    return text[1:] if re.fullmatch("-[^-+]+", text) else f"-({text})"
 
 
 def _plain_sign(sign: str) -> str:
