@@ -78,7 +78,7 @@ class EngineChoice:
                     "an engine in this process, or --mini to try everything with a toy"
                 )
         if kind == "tiny":
-            model = model or "tiny"
+            model = model or "toy"
         if model is None:
             raise ConfigError(f"--engine {kind} needs --model NAME")
         extra = {"base_url": base_url} if base_url is not None else {}
