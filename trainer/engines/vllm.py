@@ -55,7 +55,6 @@ class VllmBatch:
     """vLLM's own continuous batching behind the interface `requests.Batch`."""
 
     def __init__(self, llm: Any, max_batch: int) -> None:
-        import torch
         from vllm import SamplingParams
         from vllm.sampling_params import RequestOutputKind
 
@@ -66,7 +65,7 @@ class VllmBatch:
         self.extra_fields = frozenset(SamplingParams.__annotations__)
         self._requests: dict[str, Request] = {}
         self._count = 0
-        self._num_threads: int | None = torch.get_num_threads()
+        self._settled = False
 
     @property
     def busy(self) -> bool:
@@ -84,7 +83,7 @@ class VllmBatch:
 
     def step(self) -> list[Request]:
         """Run one iteration of vLLM's scheduler."""
-        self._keep_threads()
+        self._settle_threads()
         for number in [n for n, request in self._requests.items() if request.cancelled]:
             self.llm.llm_engine.abort_request([number])
             del self._requests[number]
@@ -106,13 +105,17 @@ class VllmBatch:
             ended.append(request)
         return ended
 
-    def _keep_threads(self) -> None:
-        """Give this thread the OpenMP team size that vLLM's CPU kernels planned for at start."""
-        if self._num_threads is not None:
+    def _settle_threads(self) -> None:
+        """Make torch set this thread's OpenMP team size now, not in the middle of the first step.
+
+        torch does it at its first parallel operation in a thread; vLLM's CPU kernels plan before
+        that and would find another team size than they planned for.
+        """
+        if not self._settled:
             import torch
 
-            torch.set_num_threads(self._num_threads)
-            self._num_threads = None
+            torch.get_num_threads()
+            self._settled = True
 
     def clear(self) -> None:
         """Abort every request."""
