@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+import contextlib
+from collections.abc import Callable, Generator, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
-from cascade.errors import SandboxError
 from cascade.sandboxes.build import Builder, Built
 from cascade.sandboxes.classify import classify, outcome_of
 from cascade.sandboxes.inside.drivers import CALL
@@ -16,7 +16,15 @@ from cascade.sandboxes.programs import Call, Case, Limits, Program, as_bytes
 from cascade.sandboxes.slot import Raw, Run, Slot
 from cascade.sandboxes.verdicts import Isolation, Outcome, Report, Status, worst
 
-__all__ = ["Attempt", "Judging", "call_runs", "case_runs"]
+__all__ = [
+    "Judging",
+    "Outcomes",
+    "Perform",
+    "call_runs",
+    "case_runs",
+    "judge_value",
+    "perform_runs",
+]
 
 SKIPPED = Outcome(Status.SKIPPED, reason="an earlier test decided")
 Judge = Callable[[int, Raw], Outcome]
@@ -31,7 +39,6 @@ class Attempt:
     compilation: Outcome | None = None
     isolation: Isolation = field(default_factory=lambda: Isolation("none"))
     retries: int = 0
-    stopped: bool = False
 
     def report(self, count: int, versions: dict[str, str]) -> Report:
         """Sum up."""
@@ -55,6 +62,11 @@ class Attempt:
         )
 
 
+Outcomes = Generator[tuple[int, Outcome], None, None]
+Perform = Callable[[Slot, Built, list[int]], Outcomes]
+"""Runs the tests of the given numbers in a slot that holds the program, one after another."""
+
+
 @dataclass(frozen=True)
 class Judging:
     """Runs the tests of programs on the slots of a pool."""
@@ -68,8 +80,7 @@ class Judging:
         self,
         program: Program,
         count: int,
-        make_run: Callable[[Built, int], Run],
-        judge: Judge,
+        perform: Perform,
         limits: tuple[Limits, Limits],
         stop_early: bool,
     ) -> Report:
@@ -78,8 +89,7 @@ class Judging:
         Args:
             program: what is judged.
             count: number of tests.
-            make_run: gives the run of one test.
-            judge: gives the outcome of one test.
+            perform: runs tests and gives their outcomes.
             limits: of a run, and of the compiler.
             stop_early: skip the tests behind the first that fails.
         """
@@ -90,7 +100,7 @@ class Judging:
                 with self.pool.slot() as slot:
                     slot.check(limits[0])
                     attempt.isolation = slot.isolation
-                    self._go_on(slot, program, count, make_run, judge, limits, stop_early, attempt)
+                    self._go_on(slot, program, count, perform, limits[1], stop_early, attempt)
                 return attempt.report(count, self.versions)
             except SlotLostError as error:
                 attempt.retries += 1
@@ -104,36 +114,42 @@ class Judging:
         slot: Slot,
         program: Program,
         count: int,
-        make_run: Callable[[Built, int], Run],
-        judge: Judge,
-        limits: tuple[Limits, Limits],
+        perform: Perform,
+        compile_limits: Limits,
         stop_early: bool,
         attempt: Attempt,
     ) -> None:
         """Run the tests that have no outcome yet."""
-        built, compilation = self.builder.build(slot, program, limits[1])
+        built, compilation = self.builder.build(slot, program, compile_limits)
         attempt.compilation = compilation or attempt.compilation
         if built is None:
             return
         left = [i for i in range(count) if i not in attempt.outcomes]
         built.place(slot)
-        results = slot.run_many(self._runs(slot, built, make_run, left))
-        for i, raw in zip(left, results, strict=False):
-            if raw is None:
-                raise SandboxError("a run was dropped without having been cancelled")
-            outcome = judge(i, raw)
-            attempt.outcomes[i] = outcome
-            if stop_early and not outcome.accepted:
-                results.close()
-                return
+        with contextlib.closing(perform(slot, built, left)) as results:
+            for i, outcome in results:
+                attempt.outcomes[i] = outcome
+                if stop_early and not outcome.accepted:
+                    return
 
-    @staticmethod
-    def _runs(
-        slot: Slot, built: Built, make_run: Callable[[Built, int], Run], left: Sequence[int]
-    ) -> Iterator[Run]:
-        for i in left:
-            built.place(slot)
-            yield make_run(built, i)
+
+def perform_runs(make_run: Callable[[Built, int], Run], judge: Judge) -> Perform:
+    """Perform runs that need nothing but the slot, sending ahead; judge each outside."""
+
+    def perform(slot: Slot, built: Built, left: list[int]) -> Outcomes:
+        with contextlib.closing(slot.run_many(_runs(slot, built, make_run, left))) as results:
+            for i, raw in zip(left, results, strict=False):
+                yield i, judge(i, raw)
+
+    return perform
+
+
+def _runs(
+    slot: Slot, built: Built, make_run: Callable[[Built, int], Run], left: Sequence[int]
+) -> Iterator[Run]:
+    for i in left:
+        built.place(slot)
+        yield make_run(built, i)
 
 
 def case_runs(

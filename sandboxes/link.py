@@ -159,10 +159,12 @@ class Link:
 
     def receive_ready(self) -> list[tuple[Header, bytes]]:
         """Return the frames that have come, without waiting."""
-        while self._take():
-            pass
+        self._take()
         frames = [frame for frame in self._frames if frame[0]["op"] != "beat"]
         self._frames.clear()
+        for header, _ in frames:
+            if header["op"] == "lost":
+                raise self.lost(header["reason"])
         return frames
 
     def lost(self, reason: str) -> SlotLostError:

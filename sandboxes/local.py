@@ -49,7 +49,7 @@ def namespaces_work() -> str:
 
 def best_level() -> tuple[str, list[str]]:
     """The strongest level that works here, and why stronger ones do not."""
-    reasons = []
+    reasons: list[str] = []
     problem = "not Linux" if sys.platform != "linux" else namespaces_work()
     if not problem:
         return "namespaces", reasons
@@ -180,10 +180,10 @@ class LocalBackend:
         try:
             process = subprocess.Popen(
                 [interpreter(), "-P", "-s", "-c", LOADER],
-                stdin=theirs,
+                stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,
-                env=ENVIRONMENT,
+                env=dict(ENVIRONMENT),
                 cwd="/",
                 pass_fds=tuple(files.values()),
                 start_new_session=True,

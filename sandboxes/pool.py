@@ -48,12 +48,19 @@ class Backend(Protocol):
 
 
 class Pool:
-    """Borrow with `with pool.slot() as slot`; any number of threads may."""
+    """Borrow with `with pool.slot() as slot`; any number of threads may.
 
-    def __init__(self, backend: Backend, size: int, spare: bool) -> None:
+    Args:
+        backend: opens slots.
+        size: most slots that are lent at once.
+        spare: keep one more.
+        eager: open all at `start`; else each when it is first wanted.
+    """
+
+    def __init__(self, backend: Backend, size: int, spare: bool, eager: bool = True) -> None:
         self._backend = backend
         self._size = size
-        self._target = size + spare
+        self._target = size + spare if eager else 0
         self._idle: list[Slot] = []
         self._lent = 0
         self._opening = 0
@@ -61,7 +68,7 @@ class Pool:
         self._failure: SandboxError | None = None
         self._state = threading.Condition()
         self._threads = ThreadPoolExecutor(
-            min(self._target, 16), thread_name_prefix="cascade-slots"
+            min(size + spare, 16), thread_name_prefix="cascade-slots"
         )
 
     def start(self) -> None:
@@ -145,10 +152,11 @@ class Pool:
                 if self._idle and self._lent < self._size:
                     self._lent += 1
                     return self._idle.pop()
-                if not self._idle and not self._lent and not self._opening:
+                if not self._idle and not self._opening:
                     if self._failure is not None:
                         failure, self._failure = self._failure, None
                         raise failure
+                    self._target = max(self._target, min(self._lent + 1, self._size))
                     self._fill()
                 self._state.wait()
 

@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
+import functools
+import hashlib
+import random
 import threading
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field, replace
 from types import TracebackType
 from typing import Self
 
 from cascade.errors import ConfigError, SandboxError
-from cascade.sandboxes.build import Builder
+from cascade.sandboxes.build import Builder, Built
 from cascade.sandboxes.classify import classify, outcome_of
 from cascade.sandboxes.compare import Same, TextCompare, Tokens
-from cascade.sandboxes.judging import Judging, call_runs, case_runs, judge_value
+from cascade.sandboxes.inprocess import run_in_process
+from cascade.sandboxes.interaction import BadTaskError, Company
+from cascade.sandboxes.judges import Checker, Interactor, Manager
+from cascade.sandboxes.judging import (
+    Judging,
+    Outcomes,
+    Perform,
+    call_runs,
+    case_runs,
+    judge_value,
+    perform_runs,
+)
 from cascade.sandboxes.languages import LANGUAGES, find_language
+from cascade.sandboxes.link import SlotLostError
 from cascade.sandboxes.pool import Backend, Pool
 from cascade.sandboxes.programs import COMPILE_LIMITS, Call, Case, Limits, Program, as_bytes
-from cascade.sandboxes.slot import Raw
+from cascade.sandboxes.sessions import SESSION_LIMITS, Session, open_session
+from cascade.sandboxes.slot import Raw, Run, Slot
 from cascade.sandboxes.verdicts import Isolation, Outcome, Report, Status
 
 __all__ = ["Job", "Sandbox"]
@@ -51,14 +68,15 @@ class Sandbox:
         self._pool = Pool(backend, self.config.workers, self.config.spare)
         self._helpers: Pool | None = None
         self._lock = threading.Lock()
-        self._judging = Judging(
-            self._pool, Builder(backend.versions), backend.versions, self.config.retries
-        )
+        builder = Builder(backend.versions)
+        self._judging = Judging(self._pool, builder, backend.versions, self.config.retries)
+        self._company = Company(self._helper_pool, builder)
+        self._good_tests: set[bytes] = set()
         self._pool.start()
 
     @property
     def kind(self) -> str:
-        """ "docker" or "local"."""
+        """Name of the back end: "docker" or "local"."""
         return self._backend.name
 
     @property
@@ -86,6 +104,7 @@ class Sandbox:
         compare: TextCompare | None = None,
         stop_early: bool = True,
         compile_limits: Limits = COMPILE_LIMITS,
+        checker: Checker | None = None,
         collect: tuple[str, ...] = (),
     ) -> Report:
         """Compile the program once, run it on each case, compare the outputs outside.
@@ -97,6 +116,8 @@ class Sandbox:
             compare: of the outputs; None: `Tokens()`.
             stop_early: skip the tests behind the first that fails.
             compile_limits: of the compiler.
+            checker: a program of the task that judges the output, in a slot of its own, instead
+                of `compare`.
             collect: files to bring back from the working folder after each run.
 
         Raises:
@@ -108,11 +129,145 @@ class Sandbox:
             return NO_TESTS
 
         def judge_raw(index: int, raw: Raw) -> Outcome:
-            return judge_output(raw, limits, cases[index].expected, compare)
+            case = cases[index]
+            if checker is None:
+                return judge_output(raw, limits, case.expected, compare)
+            ended = judge_output(raw, limits, None, compare)
+            return self._company.check(checker, case, raw, ended) if ended.accepted else ended
 
-        make_run = case_runs(program, cases, limits, collect)
-        both = (limits, compile_limits)
-        return self._judging.judge(program, len(cases), make_run, judge_raw, both, stop_early)
+        perform = perform_runs(case_runs(program, cases, limits, collect), judge_raw)
+        return self._judge(program, len(cases), perform, (limits, compile_limits), stop_early)
+
+    def _judge(
+        self,
+        program: Program,
+        count: int,
+        perform: Perform,
+        limits: tuple[Limits, Limits],
+        stop_early: bool,
+    ) -> Report:
+        try:
+            return self._judging.judge(program, count, perform, limits, stop_early)
+        except BadTaskError as error:
+            return Report(Status.BAD_TASK, reason=str(error), versions=self.versions)
+
+    def judge_interactive(
+        self,
+        program: Program,
+        cases: Sequence[Case],
+        judge: Interactor | Manager,
+        limits: Limits | None = None,
+        *,
+        stop_early: bool = True,
+        compile_limits: Limits = COMPILE_LIMITS,
+    ) -> Report:
+        """Judge a program that talks with a program of the task, which runs in another slot.
+
+        Args:
+            program: what is judged; for a `Manager`, linked with the task's stub.
+            cases: its tests; `stdin` is what the interactor or manager is given.
+            judge: the interactor or manager.
+            limits: of each run of the judged program.
+            stop_early: skip the tests behind the first that fails.
+            compile_limits: of the compiler.
+        """
+        limits = limits or Limits()
+        if not cases:
+            return NO_TESTS
+        make_run = case_runs(program, [replace(case, stdin="") for case in cases], limits)
+
+        def perform(slot: Slot, built: Built, left: list[int]) -> Outcomes:
+            for i in left:
+                built.place(slot)
+                run = make_run(built, i)
+                if isinstance(judge, Interactor):
+                    yield i, self._company.interact(slot, run, judge, cases[i])
+                else:
+                    yield i, self._company.manage(slot, built, run, judge, cases[i])
+
+        return self._judge(program, len(cases), perform, (limits, compile_limits), stop_early)
+
+    def unit_tests(
+        self,
+        program: Program,
+        tests: str | Sequence[str],
+        limits: Limits | None = None,
+        *,
+        in_process: bool = False,
+        stop_early: bool = True,
+        control: bool = True,
+    ) -> Report:
+        """Run Python test code (assertions) against a Python program.
+
+        By default the tests run in another slot and reach the program's functions by messages of
+        plain data, so nothing of the program is near them: names that the tests use and do not
+        define are the program's functions. Tests that need more than functions (classes,
+        callbacks, arguments changed in place) need `in_process`, which is guarded by a negative
+        control for each group: see `cascade.sandboxes.inprocess`.
+
+        Args:
+            program: what is tested.
+            tests: source of the tests; several groups are judged as several tests.
+            limits: of each group.
+            in_process: run the tests in the program's own process.
+            stop_early: skip the groups behind the first that fails.
+            control: make sure, once for each text of tests, that they do not accept nonsense.
+        """
+        limits = limits or Limits()
+        groups = [tests] if isinstance(tests, str) else list(tests)
+        if not any(group.strip() for group in groups):
+            return NO_TESTS
+        if find_language(program.language).name != "python":
+            raise ConfigError(f"unit tests are Python's, got {program.language!r}")
+        if control and not in_process and (problem := self._controlled(groups)):
+            return Report(Status.BAD_TASK, reason=problem, versions=self.versions)
+
+        def perform(slot: Slot, built: Built, left: list[int]) -> Outcomes:
+            for i in left:
+                built.place(slot)
+                if in_process:
+                    yield i, run_in_process(slot, built.argv, groups[i], limits, random.Random())
+                else:
+                    run = Run(built.argv, limits, driver=built.driver)
+                    yield i, self._company.test(slot, run, groups[i], limits)
+
+        return self._judge(program, len(groups), perform, (limits, COMPILE_LIMITS), stop_early)
+
+    def _controlled(self, groups: Sequence[str]) -> str:
+        """Say what is wrong with tests that accept anything; remembers the good ones."""
+        for group in groups:
+            key = hashlib.sha256(group.encode("utf-8", "surrogatepass")).digest()
+            if key in self._good_tests:
+                continue
+            problem = self._retry(functools.partial(self._company.control, group, Limits()))
+            if problem:
+                return problem
+            self._good_tests.add(key)
+        return ""
+
+    def _retry(self, action: Callable[[], str]) -> str:
+        """Repeat what an infrastructure fault broke, on fresh slots."""
+        for _ in range(self.config.retries):
+            try:
+                return action()
+            except SlotLostError:
+                continue
+        return action()
+
+    def session(self, limits: Limits = SESSION_LIMITS) -> AbstractContextManager[Session]:
+        """Lend a slot to an agent, for as long as the `with` block lasts.
+
+        It counts as one of the workers; `limits` are the defaults of its commands.
+        """
+        return open_session(self._pool, limits)
+
+    def _helper_pool(self) -> Pool:
+        """Slots for the task's own programs, opened as they are wanted."""
+        with self._lock:
+            if self._helpers is None:
+                size = max(self.config.workers, 4)
+                self._helpers = Pool(self._backend, size, spare=False, eager=False)
+            return self._helpers
 
     def run(
         self, program: Program, case: Case | None = None, limits: Limits | None = None
@@ -155,9 +310,8 @@ class Sandbox:
         def judge_raw(index: int, raw: Raw) -> Outcome:
             return judge_value(raw, limits, lambda got: compare(calls[index].expected, got))
 
-        make_run = call_runs(program, function, calls, limits, module)
-        both = (limits, COMPILE_LIMITS)
-        return self._judging.judge(program, len(calls), make_run, judge_raw, both, stop_early)
+        perform = perform_runs(call_runs(program, function, calls, limits, module), judge_raw)
+        return self._judge(program, len(calls), perform, (limits, COMPILE_LIMITS), stop_early)
 
     def judge_many(
         self, jobs: Iterable[Job], *, ordered: bool = False, ahead: int | None = None
@@ -179,7 +333,7 @@ class Sandbox:
             finished = threading.Semaphore(0)
             while True:
                 while len(flight) < ahead and (job := next(source, None)) is not None:
-                    future = threads.submit(self._judge_job, job)
+                    future = threads.submit(self.judge_job, job)
                     future.add_done_callback(lambda _: finished.release())
                     flight.append((job, future))
                 if not flight:
@@ -194,7 +348,8 @@ class Sandbox:
                 del flight[index]
                 yield job, future.result()
 
-    def _judge_job(self, job: Job) -> Report:
+    def judge_job(self, job: Job) -> Report:
+        """Judge one job; a sandbox that fails gives a FAULT instead of an error."""
         try:
             return self.judge(
                 job.program, job.cases, job.limits, compare=job.compare, stop_early=job.stop_early

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -143,7 +143,9 @@ class Raw:
             header["cpu"],
             header["wall"],
             header["peak"],
-            *parts[:3],
+            parts[0],
+            parts[1],
+            parts[2],
             (written[0], written[1], written[2]),
             header.get("by", ""),
             header.get("oom", 0),
@@ -239,10 +241,10 @@ class Slot:
             raise RefusedError(f"the sandbox refused: {header['reason']}")
         return self._raw(header, body)
 
-    def run_many(self, runs: Iterable[Run]) -> Iterator[Raw | None]:
+    def run_many(self, runs: Iterable[Run]) -> Generator[Raw, None, None]:
         """Run one after another, sending ahead; yields in order.
 
-        Closing the iterator early drops what was sent ahead. None stands for a dropped run.
+        Closing the iterator early drops what was sent ahead.
         """
         waiting: dict[int, int] = {}
         source = iter(runs)

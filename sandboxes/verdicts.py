@@ -19,11 +19,11 @@ class Status(StrEnum):
     """What became of one run, or of a program over all its runs."""
 
     BAD_TASK = "bad_task"
-    """The task itself cannot be judged: no tests, a checker that crashed, tests that pass anything."""
+    """The task cannot be judged: no tests, a checker that crashed, tests that pass anything."""
     FAULT = "fault"
     """The sandbox failed, also on fresh slots. Never a statement about the program: mask it."""
     TAMPERED = "tampered"
-    """The program attacked its judge: a forged frame, a passed negative control, a missing token."""
+    """The program attacked its judge: a forged answer, a passed negative control."""
     COMPILE_ERROR = "compile_error"
     COMPILE_TIME_LIMIT = "compile_time_limit"
     COMPILE_MEMORY_LIMIT = "compile_memory_limit"

@@ -10,7 +10,6 @@ from __future__ import annotations
 import atexit
 import gc
 import json
-import linecache
 import os
 import struct
 import sys
@@ -23,8 +22,10 @@ from cascade.sandboxes.inside.confine import PR_SET_DUMPABLE, prctl
 from cascade.sandboxes.inside.plain import NotPlainError, decode, encode
 from cascade.sandboxes.inside.repl import KIND as REPL
 from cascade.sandboxes.inside.repl import converse
+from cascade.sandboxes.inside.tester import KIND as TESTER
+from cascade.sandboxes.inside.tester import run_tests
 
-__all__ = ["CALL", "REPL", "SCRIPT", "SERVE", "TESTS", "run_driver"]
+__all__ = ["CALL", "REPL", "SCRIPT", "SERVE", "TESTER", "TESTS", "run_driver"]
 
 SCRIPT, CALL, TESTS, SERVE = 1, 2, 3, 4
 INPUT_FD, RESULT_FD = 3, 4
@@ -36,7 +37,14 @@ def run_driver(kind: int, argv: list[str]) -> NoReturn:
     prctl(PR_SET_DUMPABLE, 1)
     gc.enable()
     driver: Callable[[types.ModuleType, list[str]], None]
-    driver = {SCRIPT: _script, CALL: _call, TESTS: _tests, SERVE: _serve, REPL: converse}[kind]
+    driver = {
+        SCRIPT: _script,
+        CALL: _call,
+        TESTS: _tests,
+        SERVE: _serve,
+        REPL: converse,
+        TESTER: run_tests,
+    }[kind]
     main = types.ModuleType("__main__")
     main.__file__ = argv[0]
     main.__dict__["__builtins__"] = __builtins__
@@ -107,12 +115,12 @@ def _read_spec() -> Any:
         return decode(file.read())
 
 
-def _lookup(namespace: dict[str, Any], name: str) -> Any:
+def _lookup(main: types.ModuleType, name: str) -> Any:
     """Find `f`, or `C.f` as a method of a new C()."""
     owner, _, method = name.rpartition(".")
     if not owner:
-        return namespace[name]
-    return getattr(namespace[owner](), method)
+        return getattr(main, name)
+    return getattr(getattr(main, owner)(), method)
 
 
 def _call(main: types.ModuleType, argv: list[str]) -> None:
@@ -122,7 +130,7 @@ def _call(main: types.ModuleType, argv: list[str]) -> None:
     pack, dumps = encode, json.dumps
     main.__name__ = spec["module"]
     _load(argv[0], main.__dict__)
-    value = _lookup(main.__dict__, spec["function"])(*spec["args"], **spec["kwargs"])
+    value = _lookup(main, spec["function"])(*spec["args"], **spec["kwargs"])
     try:
         data = b"v" + pack(value, dumps)
     except NotPlainError as error:
@@ -139,13 +147,29 @@ def _tests(main: types.ModuleType, argv: list[str]) -> None:
     The token comes last and only once, so a program that ends the process early has none to show.
     """
     spec = _read_spec()
-    write = os.write
-    run, build = exec, compile
-    linecache.cache["<tests>"] = (0, None, [], "<tests>")
+    write, run, build = os.write, exec, compile
     _load(argv[0], main.__dict__)
-    for part in spec["tests"]:
-        run(build(part, "<tests>", "exec", dont_inherit=True), main.__dict__)
+    main.__dict__["__twist__"] = twist
+    run(build(spec["tests"], "<tests>", "exec", dont_inherit=True), main.__dict__)
     write(RESULT_FD, spec["token"].encode())
+
+
+def twist(value: Any) -> Any:
+    """Return a value of the same type that differs; for negative controls."""
+    kind = type(value)
+    if kind is bool:
+        return not value
+    if kind in (int, float, complex):
+        return value * 2 + 13
+    if kind in (str, bytes):
+        return value + (b"~twist" if kind is bytes else "~twist")
+    if kind in (list, tuple):
+        return value + kind(["~twist"])
+    if kind in (set, frozenset):
+        return value | {"~twist"}
+    if kind is dict:
+        return {**value, "~twist": 0}
+    return "~twist" if value is None else None
 
 
 def _serve(main: types.ModuleType, argv: list[str]) -> None:
@@ -180,7 +204,7 @@ def _serve(main: types.ModuleType, argv: list[str]) -> None:
     while True:
         name, args, kwargs = unpack(exactly(frame.unpack(exactly(4))[0]))
         try:
-            value = _lookup(main.__dict__, name)(*args, **kwargs)
+            value = _lookup(main, name)(*args, **kwargs)
             data = b"v" + pack(value, dumps)
         except NotPlainError as error:
             data = b"x" + str(error).encode("utf-8", "replace")

@@ -137,10 +137,13 @@ def child_limits(request: Request, confinement: Confinement, fds: list[int]) -> 
     os.closerange(count, 256)
 
 
+def _variables(request: Request) -> dict[str, str]:
+    return {name: value for name, _, value in (item.partition("=") for item in request.env)}
+
+
 def _exec(request: Request) -> NoReturn:
-    env = dict(item.split("=", 1) for item in request.env)
     try:
-        os.execvpe(request.argv[0], request.argv, env)
+        os.execve(request.argv[0], request.argv, _variables(request))
     except OSError as error:
         os.write(2, f"cannot run {request.argv[0]!r}: {error.strerror}\n".encode())
         os._exit(127)
@@ -206,5 +209,5 @@ def _child(
         _exec(request)
     if request.env:
         os.environ.clear()
-        os.environ.update(item.split("=", 1) for item in request.env)
+        os.environ.update(_variables(request))
     run(request.kind, request.argv)

@@ -47,21 +47,22 @@ def _wrap(value: Any) -> Any:
     for base, tag in ((list, "l"), (tuple, "t"), (set, "s"), (frozenset, "f")):
         if base in mro:
             return {tag: [_wrap(item) for item in base.__iter__(value)]}
-    for base in (bytes, bytearray):
-        if base in mro:
-            return {"b": base.hex(value)}
+    if bytes in mro:
+        return {"b": bytes.hex(value)}
+    if bytearray in mro:
+        return {"b": bytearray.hex(value)}
     if complex in mro:
         return {"c": [complex.real.__get__(value), complex.imag.__get__(value)]}
     return _wrap_foreign(value, kind)
 
 
-def _wrap_foreign(value: Any, kind: type) -> Any:
+def _wrap_foreign(value: Any, kind: Any) -> Any:
     """Arrays and scalars of NumPy, and double-ended queues, count as the lists they stand for."""
     module = kind.__module__
     if module == "numpy" and hasattr(kind, "tolist"):
-        return _wrap(kind.tolist(value))  # type: ignore[attr-defined]
+        return _wrap(kind.tolist(value))
     if module == "collections" and kind.__name__ == "deque":
-        return {"l": [_wrap(item) for item in kind.__iter__(value)]}  # type: ignore[attr-defined]
+        return {"l": [_wrap(item) for item in kind.__iter__(value)]}
     raise NotPlainError(f"a value of type {kind.__name__!r} is not plain data")
 
 

@@ -12,7 +12,6 @@ import shutil
 import time
 from typing import Any
 
-from cascade.sandboxes.inside.box import Box
 from cascade.sandboxes.inside.confine import Rlimits
 from cascade.sandboxes.inside.drivers import INPUT_FD
 from cascade.sandboxes.inside.fork import EXEC, Helper, Request
@@ -56,6 +55,9 @@ class Runner:
         self.queue: collections.deque[tuple[Header, bytes]] = collections.deque()
         self.queued = 0
         self.channels: list[Channel] = []
+        self.active = 0
+        """Number of the run that is under way, or was last."""
+        self.early: list[tuple[Header, bytes]] = []
         self.interpreter: Interpreter | None = None
         self.base = 0
 
@@ -104,14 +106,16 @@ class Runner:
         self.queued = sum(len(body) for _, body in kept)
 
     def take_input(self, header: Header, body: bytes) -> None:
-        """Pass data of an interactive run on to its program."""
-        index = header["ch"]
-        if index < len(self.channels):
+        """Pass data of an interactive run on to its program; the run may not have begun yet."""
+        ident, index = header["for"], header["ch"]
+        if ident == self.active and index < len(self.channels):
             channel = self.channels[index]
             if body and channel.write_fd >= 0:
                 channel.pending += body
             elif not body:
                 channel.closing = True
+        elif ident > self.active:
+            self.early.append((header, body))
 
     def send(self, header: Header, body: bytes = b"") -> None:
         """Write one frame to the client."""
@@ -166,6 +170,10 @@ class Runner:
                 fds.append(result_w)
                 outputs.append(result_r)
         assert not header.get("spec") or fds[INPUT_FD] >= 0
+        self.active = header["id"]
+        early, self.early = self.early, []
+        for head, piece in early:
+            self.take_input(head, piece)
         helper = self.spawner if driver == EXEC else self.zygote
         request = Request(
             driver,

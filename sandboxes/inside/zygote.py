@@ -23,10 +23,11 @@ from cascade.sandboxes.inside.fork import Helper, serve
 
 __all__ = ["COMMON_MODULES", "start_zygote"]
 
-COMMON_MODULES = (
-    "array bisect collections copy datetime decimal fractions functools heapq itertools json "
-    "math operator queue random re statistics string struct threading time traceback typing"
-).split()
+COMMON_MODULES = tuple(
+    # As a tuple of words this would take half a page.
+    "array bisect collections copy datetime decimal fractions functools heapq itertools json "  # noqa: SIM905
+    "math operator queue random re statistics string struct threading time traceback typing".split()
+)
 
 _WARM_UP = """
 import sys
@@ -49,13 +50,13 @@ def start_zygote(confinement: Confinement, config: dict[str, Any], close: set[in
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     shared = mmap.mmap(-1, mmap.PAGESIZE)
     pid = os.fork()
-    if pid:
-        theirs.close()
-        return Helper(pid, ours, shared)
-    ours.close()
-    for fd in close:
-        os.close(fd)
-    _become(theirs, shared, confinement, config)
+    if pid == 0:
+        ours.close()
+        for fd in close:
+            os.close(fd)
+        _become(theirs, shared, confinement, config)
+    theirs.close()
+    return Helper(pid, ours, shared)
 
 
 def _become(
@@ -103,4 +104,4 @@ def _open_streams() -> None:
     sys.stderr = io.TextIOWrapper(
         io.BufferedWriter(raw_err), "utf-8", "backslashreplace", line_buffering=True
     )
-    sys.__stdin__, sys.__stdout__, sys.__stderr__ = sys.stdin, sys.stdout, sys.stderr
+    vars(sys).update(__stdin__=sys.stdin, __stdout__=sys.stdout, __stderr__=sys.stderr)

@@ -1,0 +1,85 @@
+"""Two or more programs that talk to each other, each in a slot of its own.
+
+The client carries the bytes between them, so neither sees the other's files, memory or limits.
+Checkers, interactors and managers are programs of the task; they too are only run in a sandbox.
+"""
+
+from __future__ import annotations
+
+import select
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from cascade.errors import SandboxError
+from cascade.sandboxes.slot import Raw, Run, Slot
+
+__all__ = ["Part", "converse"]
+
+End = tuple[int, int]
+"""Part and channel of one end of a wire."""
+
+
+@dataclass(frozen=True, slots=True)
+class Part:
+    """One program of a conversation and the slot it runs in."""
+
+    slot: Slot
+    run: Run
+
+
+def converse(parts: Sequence[Part], wires: Sequence[tuple[End, End]]) -> list[Raw]:
+    """Run all parts at once and carry what each writes to the other end of its wire.
+
+    Args:
+        parts: the programs; each run's `channels` (or `served`) says what its channels are.
+        wires: pairs of ends; a channel has one wire.
+
+    Returns:
+        What was observed of each part.
+
+    Raises:
+        SlotLostError: a slot was lost; the whole conversation has to be repeated.
+    """
+    other: dict[End, End] = {}
+    for a, b in wires:
+        other[a], other[b] = b, a
+    idents = [part.slot.send_run(part.run) for part in parts]
+    results: list[Raw | None] = [None] * len(parts)
+    poll = select.poll()
+    by_fd = {part.slot.link.fileno(): i for i, part in enumerate(parts)}
+    for fd in by_fd:
+        poll.register(fd, select.POLLIN)
+    silence = max(part.slot.config.silence_seconds for part in parts)
+    while any(result is None for result in results):
+        ready = poll.poll(silence * 1000)
+        if not ready:
+            waiting = next(part for part, result in zip(parts, results, strict=True) if not result)
+            raise waiting.slot.link.lost(f"silent for {silence:g} s")
+        for fd, _ in ready:
+            index = by_fd[fd]
+            _take(index, parts, results, other, idents)
+            if results[index] is not None:
+                poll.unregister(fd)
+                del by_fd[fd]
+    done = [result for result in results if result is not None]
+    if len(done) != len(parts):
+        raise SandboxError("a conversation ended without all results")
+    return done
+
+
+def _take(
+    index: int,
+    parts: Sequence[Part],
+    results: list[Raw | None],
+    other: dict[End, End],
+    idents: list[int],
+) -> None:
+    slot = parts[index].slot
+    for header, body in slot.link.receive_ready():
+        if header["op"] != "out":
+            results[index] = slot.finish(header, body) or results[index]
+            continue
+        target = other.get((index, header["ch"]))
+        if target is not None and results[target[0]] is None:
+            header = {"op": "in", "ch": target[1], "for": idents[target[0]]}
+            parts[target[0]].slot.link.send(header, body)

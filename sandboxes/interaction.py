@@ -1,0 +1,206 @@
+"""Judging where more than one program takes part: interactors, managers, unit tests."""
+
+from __future__ import annotations
+
+import contextlib
+import threading
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+
+from cascade.errors import SandboxError
+from cascade.sandboxes.build import Builder, Built
+from cascade.sandboxes.classify import classify, outcome_of
+from cascade.sandboxes.duet import Part, converse
+from cascade.sandboxes.inside.drivers import SERVE, TESTER
+from cascade.sandboxes.inside.tester import CODES
+from cascade.sandboxes.judges import Checker, Interactor, Manager, Ruling
+from cascade.sandboxes.pool import Pool
+from cascade.sandboxes.programs import COMPILE_LIMITS, Case, Limits, Program, as_bytes
+from cascade.sandboxes.slot import Raw, Run, Slot
+from cascade.sandboxes.verdicts import Outcome, Status
+
+__all__ = ["Company"]
+
+_FEEDBACK = ("feedback/judgemessage.txt", "feedback/score.txt")
+_CONTROL = Program("python", "def __getattr__(name):\n    return lambda *a, **k: '\\0control'\n")
+
+
+@dataclass(frozen=True)
+class Company:
+    """Runs programs together: the judged one in its slot, the task's own in slots of `helpers`."""
+
+    helpers: Callable[[], Pool]
+    builder: Builder
+    several: threading.Lock = field(default_factory=threading.Lock)
+    """Held by whoever borrows more than one helper, lest two wait for each other."""
+
+    def _build(self, slot: Slot, program: Program) -> Built:
+        """Build a program of the task; its failure is the task's."""
+        built, outcome = self.builder.build(slot, program, COMPILE_LIMITS)
+        if built is None:
+            text = outcome.stderr[:500].decode("utf-8", "replace") if outcome else ""
+            raise BadTaskError(f"a program of the task does not compile: {text}")
+        built.place(slot)
+        return built
+
+    def check(self, checker: Checker, case: Case, raw: Raw, outcome: Outcome) -> Outcome:
+        """Let a checker judge an output."""
+        with self.helpers().slot() as slot:
+            built = self._build(slot, checker.program)
+            args, stdin, files = checker.command(case, raw.stdout)
+            run = Run(
+                (*built.argv, *checker.program.args, *args),
+                checker.limits,
+                stdin=stdin,
+                driver=built.driver,
+                files=files,
+                collect=_FEEDBACK if checker.style == "icpc" else (),
+                extra_processes=built.extra_processes,
+            )
+            return _ruled(outcome, checker.rule(slot.run(run)))
+
+    def interact(self, slot: Slot, run: Run, interactor: Interactor, case: Case) -> Outcome:
+        """Let an interactor talk with a program."""
+        with self.helpers().slot() as helper:
+            built = self._build(helper, interactor.program)
+            args, files = interactor.command(case)
+            judge = Run(
+                (*built.argv, *interactor.program.args, *args),
+                interactor.limits,
+                driver=built.driver,
+                files=files,
+                collect=_FEEDBACK,
+                channels=(None,),
+                extra_processes=built.extra_processes,
+            )
+            mine = replace(run, channels=(None,))
+            raw, ruling = converse([Part(slot, mine), Part(helper, judge)], [((0, 0), (1, 0))])
+        return _together([raw], run.limits, interactor.rule(ruling))
+
+    def manage(self, slot: Slot, built: Built, run: Run, manager: Manager, case: Case) -> Outcome:
+        """Let a manager talk with copies of a program."""
+        count = manager.processes
+        with contextlib.ExitStack() as stack:
+            if count > 1:
+                stack.enter_context(self.several)
+            helper = stack.enter_context(self.helpers().slot())
+            others = [stack.enter_context(self.helpers().slot()) for _ in range(count - 1)]
+            judge = self._build(helper, manager.program)
+            names = [(f"u{i}", f"m{i}") for i in range(count)]
+            args = tuple(f"/tmp/{name}" for pair in names for name in pair)
+            data = as_bytes(case.stdin)
+            chief = Run(
+                (*judge.argv, *manager.program.args, *args),
+                manager.limits,
+                stdin=data,
+                driver=judge.driver,
+                files=(("input.txt", data),),
+                channels=tuple(names),
+                extra_processes=judge.extra_processes,
+            )
+            parts = []
+            for i, place in enumerate([slot, *others]):
+                built.place(place)
+                parts.append(Part(place, _copy(run, manager, i)))
+            wires = [((i, 0), (count, i)) for i in range(count)]
+            *raws, ruling = converse([*parts, Part(helper, chief)], wires)
+        return _together(raws, run.limits, manager.rule(ruling))
+
+    def test(self, slot: Slot, run: Run, tests: str, limits: Limits) -> Outcome:
+        """Run unit tests in another slot against a Python program in this one."""
+        served = replace(run, driver=SERVE, served=True)
+        with self.helpers().slot() as helper:
+            built = self._build(helper, Program("python", tests))
+            longer = replace(
+                limits, cpu_seconds=limits.cpu_seconds + 10, wall_seconds=limits.wall + 10
+            )
+            tester = Run(built.argv, longer, driver=TESTER, served=True)
+            raw, verdict = converse([Part(slot, served), Part(helper, tester)], [((0, 0), (1, 0))])
+        return _tested(raw, verdict, limits)
+
+    def control(self, tests: str, limits: Limits) -> str:
+        """Run the tests against a program that answers nonsense; say what is wrong with them."""
+        with self.several, _two(self.helpers()) as (first, second):
+            built = self._build(first, _CONTROL)
+            tested = self._build(second, Program("python", tests))
+            tester = Run(tested.argv, limits, driver=TESTER, served=True)
+            program = Run(built.argv, limits, driver=SERVE, served=True)
+            raw, verdict = converse(
+                [Part(first, program), Part(second, tester)], [((0, 0), (1, 0))]
+            )
+        outcome = _tested(raw, verdict, limits)
+        if outcome.status is Status.ACCEPTED:
+            return "the tests accept a program that answers nonsense"
+        return outcome.reason if outcome.status is Status.BAD_TASK else ""
+
+
+class BadTaskError(SandboxError):
+    """The task cannot be judged by anyone; the message says why."""
+
+
+@contextlib.contextmanager
+def _two(pool: Pool) -> Iterator[tuple[Slot, Slot]]:
+    with pool.slot() as first, pool.slot() as second:
+        yield first, second
+
+
+def _copy(run: Run, manager: Manager, index: int) -> Run:
+    number = () if manager.processes == 1 else (str(index),)
+    if manager.io == "std":
+        return replace(run, argv=(*run.argv, *number), stdin=b"", channels=(None,))
+    argv = (*run.argv, "/tmp/from", "/tmp/to", *number)
+    return replace(run, argv=argv, stdin=b"", channels=(("from", "to"),))
+
+
+def _ruled(outcome: Outcome, ruling: Ruling) -> Outcome:
+    return replace(outcome, status=ruling.status, score=ruling.score, reason=ruling.message)
+
+
+def _together(raws: Sequence[Raw], limits: Limits, ruling: Ruling) -> Outcome:
+    """Weigh the ends of the judged programs against the ruling.
+
+    A limit that was exceeded stands. A crash does not where the judge had rejected already: the
+    program then wrote into a closed stream.
+    """
+    for raw in raws:
+        status, reason = classify(raw, limits)
+        if status is Status.RUNTIME_ERROR and ruling.status in (
+            Status.WRONG_ANSWER,
+            Status.PARTIAL,
+        ):
+            continue
+        if status is not Status.ACCEPTED:
+            return outcome_of(raw, status, reason)
+    return _ruled(outcome_of(raws[0], Status.ACCEPTED), ruling)
+
+
+_ENDS = {
+    CODES["failed"]: Status.WRONG_ANSWER,
+    CODES["no_calls"]: Status.BAD_TASK,
+    CODES["not_plain"]: Status.BAD_TASK,
+    CODES["broken"]: Status.BAD_TASK,
+    CODES["tampered"]: Status.TAMPERED,
+    CODES["ended"]: Status.RUNTIME_ERROR,
+}
+
+
+def _tested(raw: Raw, verdict: Raw, limits: Limits) -> Outcome:
+    """Combine the ends of a program and of its tests."""
+    status, reason = classify(raw, limits)
+    code = verdict.status >> 8 if verdict.status & 0x7F == 0 else -1
+    text = verdict.stderr.decode("utf-8", "replace").strip()
+    if verdict.killed_by or (code != 0 and code not in _ENDS):
+        if status not in (Status.ACCEPTED, Status.RUNTIME_ERROR):
+            return outcome_of(raw, status, reason)
+        what = (
+            f"exceeded the limit of {verdict.killed_by}"
+            if verdict.killed_by
+            else f"ended with {code}"
+        )
+        return outcome_of(raw, Status.BAD_TASK, f"the tests {what}: {text[-200:]}")
+    if code == CODES["ended"] and status is not Status.ACCEPTED:
+        return outcome_of(raw, status, reason)
+    if status not in (Status.ACCEPTED, Status.RUNTIME_ERROR) and code != CODES["tampered"]:
+        return outcome_of(raw, status, reason)
+    found = _ENDS.get(code, Status.ACCEPTED)
+    return outcome_of(raw, found, "" if found is Status.ACCEPTED else text[-500:])
