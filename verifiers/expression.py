@@ -7,10 +7,11 @@ One pass, linear time, no evaluation: `2^{0.5}`, `\frac{4^{2024}}{\binom{4048}{2
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from fractions import Fraction
 
-__all__ = ["Call", "Literal", "Name", "Node", "Unreadable", "names_in", "parse"]
+__all__ = ["Call", "Literal", "Name", "Node", "Unreadable", "functions_in", "names_in", "parse"]
 
 
 class Unreadable(ValueError):
@@ -84,15 +85,21 @@ def parse(text: str) -> Node:
 
 def names_in(node: Node) -> set[str]:
     """Return the names of variables and constants."""
-    found: set[str] = set()
+    return {part.name for part in _parts(node) if isinstance(part, Name)}
+
+
+def functions_in(node: Node) -> set[str]:
+    """Return the operations and functions of an expression."""
+    return {part.function for part in _parts(node) if isinstance(part, Call)}
+
+
+def _parts(node: Node) -> Iterator[Node]:
     stack = [node]
     while stack:
         node = stack.pop()
-        if isinstance(node, Name):
-            found.add(node.name)
-        elif isinstance(node, Call):
+        yield node
+        if isinstance(node, Call):
             stack.extend(node.arguments)
-    return found
 
 
 class _Parser:

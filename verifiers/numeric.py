@@ -16,7 +16,7 @@ import mpmath
 
 from cascade.verifiers.expression import Literal, Name, Node
 
-__all__ = ["CONSTANTS", "DIGITS", "TooLarge", "Undefined", "evaluate", "points"]
+__all__ = ["CONSTANTS", "DIGITS", "TooLarge", "Undefined", "evaluate", "points", "whole_points"]
 
 DIGITS = 90
 """Working precision; equality asks for 40, the rest is there to be lost by cancellation."""
@@ -55,16 +55,28 @@ def evaluate(node: Node, at: Mapping[str, Fraction]) -> Value:
         return value
 
 
+def whole_points(names: frozenset[str]) -> list[dict[str, Fraction]]:
+    """Return points with integer coordinates of 1 to 97, for formulas with floors and ceilings."""
+    return [
+        {name: Fraction(1 + _digest(f"whole {index}:{name}") % 97) for name in names}
+        for index in range(12)
+    ]
+
+
+def _digest(text: str) -> int:
+    digest = hashlib.blake2b(text.encode(errors="replace"), digest_size=6).digest()
+    return int.from_bytes(digest, "big")
+
+
 def points(names: frozenset[str]) -> list[dict[str, Fraction]]:
     """Return generic points for `names`: first all-positive ones, small and large, then mixed."""
     found = []
     for index, (scale, shift, signed) in enumerate(_SCALES):
         point = {}
         for name in names:
-            digest = hashlib.blake2b(f"{index}:{name}".encode(errors="replace"), digest_size=6)
-            share = Fraction(int.from_bytes(digest.digest(), "big"), 2**48)
-            value = shift + scale * share
-            point[name] = -value if signed and digest.digest()[0] & 1 else value
+            digest = _digest(f"{index}:{name}")
+            value = shift + scale * Fraction(digest, 2**48)
+            point[name] = -value if signed and digest >> 40 & 1 else value
         found.append(point)
     return found
 

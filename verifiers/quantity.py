@@ -96,7 +96,7 @@ _CIRCLE = re.compile(r"\s*\^\s*\{?\\circ\s*\}?\s*(?:C|F|\\text\{\s*[CF]\s*\})?")
 _BASED = re.compile(
     r"(?P<sign>-?)(?P<numeral>[0-9A-Za-z]+)_\s*\{?\s*(?:\\text\{\s*)?(?P<base>[0-9]{1,2})\s*\}?\s*\}?"
 )
-_MODULUS = re.compile(r"\s*(?:\\p?mod|\(\s*\\?mod|\\bmod|\bmod)(?![A-Za-z]).*\Z")
+_MODULUS = re.compile(r"\s*(?:\\p?mod|\(\s*\\?mod|\\bmod|\bmod|\(\s*\\bmod)(?![A-Za-z]).*\Z")
 _LEADING = re.compile(r"(?:\\approx|\\sim|\\simeq|\\cong)(?![A-Za-z])\s*")
 _EXPONENT = re.compile(r"(?:\s*\^\s*\{?\s*([0-9])\s*\}?|\s*([23²³]))\Z")
 _NUMERAL_END = re.compile(

@@ -51,6 +51,7 @@ _LIST_MARK = re.compile(r"[,;]|(?<![A-Za-z\\])(?:and|or)(?![A-Za-z])|\\(?:lor|ve
 _UNION_MARK = re.compile(r"\\cup(?![A-Za-z])|(?<=[\])}]) ?U ?(?=[(\[\\{])")
 _EQUALS = re.compile(r"(?<![<>!:\\])=(?!=)|\\equiv(?![A-Za-z])")
 _APPROXIMATELY = re.compile(r"\\(?:approx|simeq|cong|sim)(?![A-Za-z])")
+_SIGNS = re.compile(r"\\(pm|mp)(?![A-Za-z])")
 _RELATION = re.compile(r"\\(?:le|ge)(?![A-Za-z])|<=|>=|<|>")
 _NAME = re.compile(r"\\?[A-Za-z]+(?:_\{?[A-Za-z0-9]+\}?)?'*")
 _MATRIX = re.compile(
@@ -90,7 +91,7 @@ def read_shape(text: str, depth: int = 0) -> Shape:
         return Equation(tuple(side.strip() for side in sides))
     if (interval := _read_inequality(text)) is not None:
         return interval
-    if r"\pm" in text or r"\mp" in text:
+    if _SIGNS.search(text):
         return _both_signs(text, depth)
     if len(parts := split_top(text, re.compile(r":|\\colon(?![A-Za-z])"))) > 1:
         return Group("ratio", tuple(Leaf(part.strip()) for part in parts))
@@ -295,8 +296,8 @@ def _plain_sign(sign: str) -> str:
 
 
 def _both_signs(text: str, depth: int) -> Group:
-    plus = text.replace(r"\pm", "+").replace(r"\mp", "-")
-    minus = text.replace(r"\pm", "-").replace(r"\mp", "+")
+    plus = _SIGNS.sub(lambda match: "+" if match[1] == "pm" else "-", text)
+    minus = _SIGNS.sub(lambda match: "-" if match[1] == "pm" else "+", text)
     return Group("list", tuple(read_shape(_no_plus(t), depth + 1) for t in (plus, minus)))
 
 
