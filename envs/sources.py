@@ -88,6 +88,13 @@ def _mmlu_pro(row: Row, index: int) -> Task:
     return _choice_task(task_id, question, options, _LETTERS.index(letter), row)
 
 
+def _code(row: Row, index: int) -> Task:
+    """A row of any form of code problem; read by `cascade.envs.code`, loaded at the first row."""
+    from cascade.envs.code.tasks import code_task
+
+    return code_task(row, index)
+
+
 _MATHARENA = "CC-BY-NC-SA-4.0"
 
 SOURCES: Mapping[str, TaskSource] = {
@@ -123,6 +130,20 @@ SOURCES: Mapping[str, TaskSource] = {
         TaskSource(
             name="gpqa_diamond", hub="Idavidrein/gpqa", config="gpqa_diamond", split="train",
             size=198, row=_gpqa, licence="CC-BY-4.0 (gated: do not publish the questions)",
+        ),
+        TaskSource(
+            name="humaneval", hub="openai/openai_humaneval", size=164, row=_code,
+            files=("humaneval/HumanEval.jsonl.gz",), licence="MIT",
+        ),
+        TaskSource(
+            name="mbpp", hub="google-research-datasets/mbpp", config="full", row=_code,
+            files=("mbpp/mbpp.jsonl.gz",), licence="CC-BY-4.0",
+        ),
+        TaskSource(
+            # The hub repository is a script that `datasets` no longer runs: fetch its six files.
+            name="livecodebench", hub="livecodebench/code_generation_lite", size=1055, row=_code,
+            files=tuple(f"livecodebench/test{n}.jsonl" for n in ("", 2, 3, 4, 5, 6)),
+            licence="MIT (problems: AtCoder, LeetCode, Codeforces)",
         ),
         TaskSource(
             name="mmlu_pro", hub="TIGER-Lab/MMLU-Pro", size=12_032, row=_mmlu_pro, licence="MIT",

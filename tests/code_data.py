@@ -1,13 +1,21 @@
-"""Real packages in the derived packing of the data folder, as the package files they stand for."""
+"""Real packages in the packing of the data folder, and a sandbox to run their programs in."""
 
 from __future__ import annotations
 
+import contextlib
 import gzip
 import json
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-__all__ = ["kattis_files", "read_gz"]
+from cascade.errors import SandboxError
+from cascade.sandboxes import Sandbox, open_sandbox
+from conftest import unavailable
+
+__all__ = ["KINDS", "kattis_files", "opened", "read_gz"]
+
+KINDS = ("local", "docker")
 
 
 def read_gz(path: Path) -> Any:
@@ -29,3 +37,15 @@ def kattis_files(folder: Path) -> dict[str, bytes]:
         name = f"submissions/{submission['expected']}/{submission['file']}"
         files[name] = submission["source"].encode()
     return files
+
+
+@contextlib.contextmanager
+def opened(kind: str, **settings: Any) -> Iterator[Sandbox]:
+    """An open sandbox; the test skips where this machine has none of that kind."""
+    try:
+        sandbox = open_sandbox(kind, **{"workers": 2, "spare": False, **settings})
+    except SandboxError as error:
+        unavailable(f"no {kind} sandbox: {str(error).splitlines()[0]}")
+        raise AssertionError from error
+    with sandbox:
+        yield sandbox

@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, ClassVar
 
-from cascade.envs.base import TextEnv, Tasks, Turn
+from cascade.envs.base import Tasks, TextEnv, Turn
 from cascade.envs.code.feedback import feedback_of
-from cascade.envs.code.python_tool import TOOL, PythonTool, requested_code
+from cascade.envs.code.python_tool import NAME, TOOL, PythonTool, requested_calls
 from cascade.envs.code.responses import accepted_response, rejected_response
-from cascade.envs.code.shared import lease
-from cascade.envs.code.sources import code_task
+from cascade.envs.code.shared import Lease, Owned
+from cascade.envs.code.tasks import code_task
 from cascade.envs.tasksets import TaskSet, load_file
 from cascade.errors import ConfigError
 from cascade.sandboxes import Sandbox
 from cascade.types import Message, Task, Verdict
-from cascade.verifiers.code import CodeVerifier, Scoring, find_program, problem_of
+from cascade.verifiers.code import NO_PROGRAM, CodeVerifier, Scoring, find_program, problem_of
+from cascade.verifiers.tools import Call, Malformed
 
 __all__ = ["CodeEnv"]
 
@@ -28,7 +30,7 @@ class CodeEnv(TextEnv):
     By default one answer decides. With `feedback_turns` the program is first run on the problem's
     public tests, and their failures are shown for another attempt. With `max_tool_calls` the model
     may call ``stateful_python_code_exec(code)`` (in Nemotron's tool-call text), which runs in an
-    interpreter that lives as long as the episode; a message with a call is no answer.
+    interpreter that lives until the first attempt; a message with a call is no answer.
 
     A task's reference is any form that `cascade.verifiers.code.problem_of` reads.
 
@@ -75,13 +77,19 @@ class CodeEnv(TextEnv):
         super().__init__(tasks, data_dir=data_dir, max_turns=turns, render_mode=render_mode)
         self.feedback_turns = feedback_turns
         self.max_tool_calls = max_tool_calls
-        self._tool_seconds = tool_seconds
         self._scoring = scoring
         self._time_factor = time_factor
-        self._sandbox, self._give_back = lease(sandbox, sandbox_settings or {})
+        self._place: Lease | Owned
+        if isinstance(sandbox, Sandbox):
+            self._place = Owned(sandbox)
+        else:
+            self._place = Lease(sandbox, sandbox_settings or {})
         self._verifier: CodeVerifier | None = None
-        self._tool: PythonTool | None = None
+        self._tool = PythonTool(self._place.session, max_tool_calls, tool_seconds)
         self._attempts = 0
+        if max_tool_calls:
+            offered = tuple(replace(task, tools=(*task.tools, TOOL)) for task in self.tasks)
+            self.tasks = replace(self.tasks, tasks=offered)
 
     @staticmethod
     def _load(tasks: Tasks, data_dir: str | os.PathLike[str] | None) -> TaskSet:
@@ -99,69 +107,53 @@ class CodeEnv(TextEnv):
         if self._verifier is None:
             options: dict[str, Any] = {} if self._scoring is None else {"scoring": self._scoring}
             self._verifier = CodeVerifier(
-                self._sandbox(), time_factor=self._time_factor, **options
+                self._place.sandbox(), time_factor=self._time_factor, **options
             )
         return self._verifier
 
     def begin(self, task: Task) -> tuple[Message, ...]:
-        """Return the task's messages; the tools on offer are in `Task.tools` and `tools`."""
-        self._end_tool()
+        """Start with a fresh interpreter; the tools on offer are the task's."""
+        self._tool.close()
+        self._tool.calls = 0
         self._attempts = 0
         return task.messages
 
-    @property
-    def tools(self) -> tuple[Mapping[str, Any], ...]:
-        """Declarations of the tools on offer, in the OpenAI form."""
-        return (TOOL,) if self.max_tool_calls else ()
-
     def respond(self, text: str) -> Turn:
-        """Run a tool call, show what an attempt fails at, or judge the program."""
-        if self.max_tool_calls:
-            called = requested_code(text)
-            if called is not None:
-                return Turn(messages=(self._call_tool(called),))
+        """Carry out tool calls, show what an attempt fails at, or judge the program."""
+        requested = requested_calls(text) if self.max_tool_calls else None
+        if requested is not None:
+            calls = (*requested.calls, *requested.malformed)
+            return Turn(messages=tuple(self._tool_message(call) for call in calls))
+        self._tool.close()  # with a caller's sandbox it would hold a slot that the judge may need
         problem = problem_of(self.task.reference)
         found = find_program(text, problem.languages)
         if found is None:
-            return self._final(Verdict.no_answer("no closed code block in an accepted language"))
+            return Turn(verdict=Verdict.no_answer(NO_PROGRAM))
         if self._attempts < self.feedback_turns and problem.public_tests:
             self._attempts += 1
             shown = problem.only(problem.public_tests)
             report = self.verifier.report(shown, found)
             if not report.accepted and not report.status.is_fault:
                 return Turn(messages=(feedback_of(shown, report),))
-        return self._final(self.verifier.judge(problem, found))
+        return Turn(verdict=self.verifier.judge(problem, found))
 
-    def _final(self, verdict: Verdict) -> Turn:
-        self._end_tool()
-        return Turn(verdict=verdict)
-
-    def _call_tool(self, code: str) -> Message:
-        if self._tool is None:
-            self._tool = PythonTool(self._sandbox(), self.max_tool_calls, self._tool_seconds)
-        return {"role": "tool", "name": TOOL["function"]["name"], "content": self._tool(code)}
-
-    def _end_tool(self) -> None:
-        tool, self._tool = self._tool, None
-        if tool is not None:
-            tool.close()
+    def _tool_message(self, call: Call | Malformed) -> Message:
+        return {"role": "tool", "name": NAME, "content": self._tool.answer(call)}
 
     def give_up(self) -> Verdict:
         """Judge an episode that spent all turns on calls: nothing was answered."""
-        self._end_tool()
+        self._tool.close()
         return super().give_up()
 
     def responds_quickly(self, text: str) -> bool:
         """Whether no program has to run."""
-        if self.max_tool_calls and requested_code(text) is not None:
-            return False
-        return "```" not in text and "~~~" not in text
+        return not any(mark in text for mark in ("```", "~~~", "<tool_call"))
 
     def close(self) -> None:
         """End the interpreter and give the sandbox back."""
-        self._end_tool()
+        self._tool.close()
         self._verifier = None
-        self._give_back()
+        self._place.close()
         super().close()
 
     def oracle_response(self, task: Task) -> str | None:
@@ -171,5 +163,3 @@ class CodeEnv(TextEnv):
     def wrong_response(self, task: Task) -> str:
         """Return a program that fails every test."""
         return rejected_response(problem_of(task.reference))
-
-

@@ -12,15 +12,12 @@ import random
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import cache
-from pathlib import Path
 
 from cascade.envs.mini import DIFFICULTIES, Split, split_of
-from cascade.envs.rows import digest_of_rows
-from cascade.envs.tasksets import Provenance, TaskSet, TaskSource
 from cascade.errors import ConfigError
 from cascade.types import Message, Task
 
-__all__ = ["MINI_CODE", "MiniCodeSource", "mini_code_task", "solution"]
+__all__ = ["mini_task", "solution"]
 
 SHOWN = (0, 1, 2, 3, 10)
 HIDDEN = (4, 5, 7, 8, 12, 19, 30, -1, -6)
@@ -102,7 +99,7 @@ class _Signed:
         return str(self.number) if spec == "d" else _signed(self.number)
 
 
-def mini_code_task(seed: int, index: int, difficulty: int = 1, *, split: Split = "test") -> Task:
+def mini_task(seed: int, index: int, difficulty: int = 1, *, split: Split = "test") -> Task:
     """Generate one task.
 
     Args:
@@ -156,47 +153,3 @@ def solution(task: Task) -> str:
     first, second = values[:2]
     work = f"f(0)={first}, f(1)-f(0)={second - first}"
     return f"<think>\n{work}\n</think>\n```python\n{reference['solutions'][0]}\n```"
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class MiniCodeSource(TaskSource):
-    """A generated set: `count` tasks, drawn without repeating a problem."""
-
-    difficulty: int = 1
-    mini_split: Split = "test"
-    seed: int = 0
-    count: int = 50
-
-    def load(self, data_dir: Path | None = None) -> TaskSet:
-        """Generate the set; `data_dir` is not needed.
-
-        Raises:
-            ConfigError: there are not `count` different problems of that difficulty.
-        """
-        tasks: dict[str, Task] = {}
-        for index in range(100 * self.count):
-            task = mini_code_task(self.seed, index, self.difficulty, split=self.mini_split)
-            tasks.setdefault(str(task.metadata["problem"]), task)
-            if len(tasks) == self.count:
-                break
-        else:
-            raise ConfigError(
-                f"only {len(tasks)} different {self.mini_split} problems of difficulty "
-                f"{self.difficulty} were found, {self.count} were asked for"
-            )
-        chosen = tuple(tasks.values())
-        rows = [{"id": task.id, "reference": task.reference} for task in chosen]
-        provenance = Provenance("generated", digest_of_rows(rows), len(chosen), "CC0-1.0")
-        return TaskSet(self.name, chosen, provenance)
-
-
-MINI_CODE: Mapping[str, MiniCodeSource] = {
-    "mini_code": MiniCodeSource(name="mini_code"),
-    **{
-        f"mini_code_{difficulty}": MiniCodeSource(
-            name=f"mini_code_{difficulty}", difficulty=difficulty
-        )
-        for difficulty in DIFFICULTIES
-    },
-}
-"""The generated sets: ``mini_code`` (difficulty 1) and ``mini_code_<n>``."""

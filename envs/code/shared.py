@@ -9,14 +9,15 @@ from __future__ import annotations
 import atexit
 import os
 import threading
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from typing import Any
 
 from cascade.errors import SandboxError
-from cascade.sandboxes import Sandbox, open_sandbox
+from cascade.sandboxes import Sandbox, Session, open_sandbox
 
-__all__ = ["Lease", "lease"]
+__all__ = ["Lease", "Owned"]
 
 _Key = tuple[int, str, tuple[tuple[str, Any], ...]]
 
@@ -26,6 +27,16 @@ class _Shared:
     sandbox: Sandbox | None = None
     users: int = 0
     opening: threading.Lock = field(default_factory=threading.Lock)
+    rooms: list[Sandbox] = field(default_factory=list)
+    """Sandboxes of one slot each, for sessions; those that are not in use."""
+    closed: bool = False
+
+    def close(self) -> None:
+        """End all slots; a room in use ends when its session does."""
+        self.closed = True
+        rooms, self.rooms = self.rooms, []
+        for sandbox in (*rooms, *([self.sandbox] if self.sandbox is not None else [])):
+            sandbox.close()
 
 
 _lock = threading.Lock()
@@ -62,6 +73,25 @@ class Lease:
                 shared.sandbox = open_sandbox(self._kind, **self._settings)
             return shared.sandbox
 
+    def session(self, stack: ExitStack) -> Session:
+        """Open a session in a slot of its own; `stack` ends it and keeps the slot for the next.
+
+        Sessions never take slots from programs that are judged: an episode that waits for a slot
+        while it holds one could wait for ever.
+
+        Raises:
+            SandboxError: it cannot be opened here, or the lease was closed.
+        """
+        self.sandbox()
+        with _lock:
+            assert self._key is not None
+            shared = _open[self._key]
+            room = shared.rooms.pop() if shared.rooms else None
+        if room is None:
+            room = open_sandbox(self._kind, **{**self._settings, "workers": 1, "spare": False})
+        stack.callback(_keep, shared, room)
+        return stack.enter_context(room.session())
+
     def close(self) -> None:
         """Give the share back; the last one closes the sandbox. Calling it twice is harmless."""
         with self._own:
@@ -76,18 +106,34 @@ class Lease:
                 return
             del _open[key]
         with shared.opening:
-            if shared.sandbox is not None:
-                shared.sandbox.close()
+            shared.close()
 
 
-def lease(sandbox: Sandbox | str, settings: Mapping[str, Any]) -> tuple[
-    Callable[[], Sandbox], Callable[[], None]
-]:  # fmt: skip
-    """Return how to get the sandbox and how to give it back; an open one stays the caller's."""
-    if isinstance(sandbox, Sandbox):
-        return (lambda: sandbox), (lambda: None)
-    share = Lease(sandbox, settings)
-    return share.sandbox, share.close
+class Owned:
+    """A caller's sandbox, which is not closed here."""
+
+    def __init__(self, sandbox: Sandbox) -> None:
+        self._sandbox = sandbox
+
+    def sandbox(self) -> Sandbox:
+        """Return the sandbox."""
+        return self._sandbox
+
+    def session(self, stack: ExitStack) -> Session:
+        """Open a session in one of its slots, which has to be free."""
+        return stack.enter_context(self._sandbox.session())
+
+    def close(self) -> None:
+        """Leave it to its owner."""
+
+
+def _keep(shared: _Shared, room: Sandbox) -> None:
+    """Keep a session's slot for the next session, unless its users have gone."""
+    with _lock:
+        if not shared.closed:
+            shared.rooms.append(room)
+            return
+    room.close()
 
 
 @atexit.register
@@ -96,5 +142,4 @@ def _close_all() -> None:
         mine = [shared for key, shared in _open.items() if key[0] == os.getpid()]
         _open.clear()
     for shared in mine:
-        if shared.sandbox is not None:
-            shared.sandbox.close()
+        shared.close()

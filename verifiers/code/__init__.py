@@ -14,9 +14,16 @@ from cascade.verifiers.code.fences import Found, extract_program, find_program
 from cascade.verifiers.code.problem import Problem, Submission
 from cascade.verifiers.code.reference import problem_of
 from cascade.verifiers.code.scoring import AllTests, Fraction, Score, Scoring, WeightedGroups
-from cascade.verifiers.code.verifier import CodeVerifier, verdict_of, verify, verify_many
+from cascade.verifiers.code.verifier import (
+    NO_PROGRAM,
+    CodeVerifier,
+    verdict_of,
+    verify,
+    verify_many,
+)
 
 __all__ = [
+    "NO_PROGRAM",
     "AllTests",
     "CodeVerifier",
     "Found",

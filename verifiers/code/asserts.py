@@ -1,7 +1,7 @@
 """Unit-test tasks: HumanEval and MBPP, whose tests are Python asserts about a function.
 
-Such tests run in the interpreter of the program they judge. What guards them is said in
-`cascade.verifiers.code.judge`.
+The tests run in a sandbox of their own and reach the program's functions by messages of plain data.
+Only tests that use the program's classes must run in its interpreter, guarded by negative controls.
 """
 
 from __future__ import annotations
@@ -70,12 +70,13 @@ def mbpp_problem(row: Mapping[str, Any]) -> Problem:
     imports = "\n".join(row.get("test_imports") or ())
     setup = f"{imports}\n{row.get('test_setup_code') or ''}".replace("\r\n", "\n").strip()
     code = row.get("code")
+    entry = _entry_of(tests)
     return Problem(
         id=f"MBPP/{row.get('task_id', 0)}",
         tests=numbered(
             [ProblemTest(str(test).replace("\r\n", "\n"), public=True) for test in tests]
         ),
-        judging=Assertions(_entry_of(tests), setup=setup),
+        judging=Assertions(entry, setup=setup, in_process=_needs_objects(tests, setup, entry)),
         statement=statement,
         limits=LIMITS,
         submissions=()
@@ -86,13 +87,32 @@ def mbpp_problem(row: Mapping[str, Any]) -> Problem:
 
 def _entry_of(tests: list[Any]) -> str:
     """Return the function that the first assert calls, builtins aside; empty if there is none."""
-    try:
-        tree = ast.parse(str(tests[0])) if tests else ast.Module([], [])
-    except (SyntaxError, ValueError):
-        return ""
+    tree = _parsed(str(tests[0]) if tests else "")
     called = [node.func for node in ast.walk(tree) if isinstance(node, ast.Call)]
     names = [name.id for name in called if isinstance(name, ast.Name)]
     return next((name for name in names if name not in vars(builtins)), "")
+
+
+def _needs_objects(tests: list[Any], setup: str, entry: str) -> bool:
+    """Whether the tests use names of the program other than the function: its classes."""
+    loaded: set[str] = set()
+    bound = {entry, *vars(builtins)}
+    for node in ast.walk(_parsed("\n".join([setup, *map(str, tests)]))):
+        if isinstance(node, ast.Name):
+            (loaded if isinstance(node.ctx, ast.Load) else bound).add(node.id)
+        elif isinstance(node, ast.alias):
+            bound.add((node.asname or node.name).partition(".")[0])
+        elif isinstance(node, ast.arg):
+            bound.add(node.arg)
+    return bool(loaded - bound)
+
+
+def _parsed(source: str) -> ast.Module:
+    """Parse test code; nothing where it is broken, which running it will show."""
+    try:
+        return ast.parse(source)
+    except (SyntaxError, ValueError):
+        return ast.Module([], [])
 
 
 def truncate_completion(text: str) -> str:

@@ -3,12 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import replace
 
-from cascade.errors import ConfigError
-from cascade.sandboxes import Call, Case, Program, Report, Sandbox
-from cascade.verifiers.code.fences import family
-from cascade.verifiers.code.problem import Function, Output, Problem
+from cascade.sandboxes import Call, Case, Checker, Interactor, Manager, Program, Report, Sandbox
+from cascade.verifiers.code.problem import (
+    Assertions,
+    Checked,
+    Communication,
+    Function,
+    Interaction,
+    Output,
+    Problem,
+)
 
 __all__ = ["run_tests"]
 
@@ -64,7 +69,53 @@ def _function(sandbox: Sandbox, problem: Problem, program: Program, stop_early: 
     )
 
 
+def _checked(sandbox: Sandbox, problem: Problem, program: Program, stop_early: bool) -> Report:
+    judging = problem.judging
+    assert isinstance(judging, Checked)
+    checker = Checker(judging.checker, judging.protocol, judging.flags)
+    return sandbox.judge(
+        program, _cases(problem), problem.limits, checker=checker, stop_early=stop_early
+    )
+
+
+def _interaction(sandbox: Sandbox, problem: Problem, program: Program, stop_early: bool) -> Report:
+    judging = problem.judging
+    assert isinstance(judging, Interaction)
+    interactor = Interactor(judging.interactor, args=judging.flags)
+    return sandbox.judge_interactive(
+        program, _cases(problem), interactor, problem.limits, stop_early=stop_early
+    )
+
+
+def _communication(
+    sandbox: Sandbox, problem: Problem, program: Program, stop_early: bool
+) -> Report:
+    judging = problem.judging
+    assert isinstance(judging, Communication)
+    manager = Manager(judging.manager, judging.processes)
+    return sandbox.judge_interactive(
+        program, _cases(problem), manager, problem.limits, stop_early=stop_early
+    )
+
+
+def _assertions(sandbox: Sandbox, problem: Problem, program: Program, stop_early: bool) -> Report:
+    judging = problem.judging
+    assert isinstance(judging, Assertions)
+    tests = [f"{judging.setup}\n{test.input}\n".lstrip("\n") for test in problem.tests]
+    return sandbox.unit_tests(
+        program,
+        tests,
+        problem.limits,
+        in_process=judging.in_process,
+        stop_early=stop_early,
+    )
+
+
 _RUNNERS: dict[type, Callable[[Sandbox, Problem, Program, bool], Report]] = {
-    Output: _output,
+    Assertions: _assertions,
+    Checked: _checked,
+    Communication: _communication,
     Function: _function,
+    Interaction: _interaction,
+    Output: _output,
 }

@@ -156,7 +156,7 @@ def _judging(
     if custom or (validator is not None and "validation" not in settings):
         if validator is None:
             raise DataError("validation is custom, but there is no output validator")
-        return Checked(validator, "kattis", tuple(flags.split()))
+        return Checked(validator, "icpc", tuple(flags.split()))
     return Output(kattis_tokens(flags))
 
 

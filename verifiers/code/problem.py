@@ -30,12 +30,8 @@ __all__ = [
 
 _LIKE_JSON = Same(tuples_are_lists=True)
 
-Protocol = Literal["kattis", "cms"]
-"""How a checker is called and answers.
-
-kattis: ``checker input answer feedback_dir flags < output``, exit code 42 accepts and 43 rejects.
-cms: ``checker input answer output``, a score in [0, 1] on standard output.
-"""
+Protocol = Literal["icpc", "testlib", "cms"]
+"""How a checker is called and answers; see `cascade.sandboxes.Checker`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -78,6 +74,11 @@ class Assertions:
     """Source that the program continues, unless it defines `entry` itself (HumanEval)."""
     setup: str = ""
     """Test code that runs before every test."""
+    in_process: bool = False
+    """The tests need objects of the program, so they run in its process, guarded by controls.
+
+    Otherwise they run in another sandbox, and only plain data passes between the two.
+    """
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +86,7 @@ class Checked:
     """The output is judged by a program of the problem's author, in a sandbox of its own."""
 
     checker: Program
-    protocol: Protocol = "kattis"
+    protocol: Protocol = "icpc"
     flags: tuple[str, ...] = ()
 
 

@@ -45,9 +45,5 @@ def _after_future(prelude: str, source: str) -> str:
     """Put the prelude first, but behind `from __future__` lines, which must come first."""
     if not prelude:
         return source
-    last = None
-    for last in _FUTURE.finditer(source):
-        pass
-    if last is None:
-        return f"{prelude}\n{source}"
-    return f"{source[: last.end()]}{prelude}\n{source[last.end() :]}"
+    end = max((line.end() for line in _FUTURE.finditer(source)), default=0)
+    return f"{source[:end]}{prelude}\n{source[end:]}"

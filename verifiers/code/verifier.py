@@ -20,7 +20,15 @@ from cascade.verifiers.code.programs import program_of
 from cascade.verifiers.code.reference import problem_of
 from cascade.verifiers.code.scoring import AllTests, Scoring
 
-__all__ = ["CodeVerifier", "verdict_of", "verify", "verify_many"]
+__all__ = ["NO_PROGRAM", "CodeVerifier", "verdict_of", "verify", "verify_many"]
+
+
+_COMPILATION = (
+    Status.COMPILE_ERROR,
+    Status.COMPILE_TIME_LIMIT,
+    Status.COMPILE_MEMORY_LIMIT,
+)
+NO_PROGRAM = "no closed code block in an accepted language"
 
 
 @dataclass(frozen=True)
@@ -59,7 +67,7 @@ class CodeVerifier:
         problem = problem_of(reference)
         found = find_program(response, self.languages or problem.languages)
         if found is None:
-            return Verdict.no_answer("no closed code block in an accepted language")
+            return Verdict.no_answer(NO_PROGRAM)
         return self.judge(problem, found)
 
     def judge(self, problem: Problem, program: Found | Submission) -> Verdict:
@@ -83,9 +91,7 @@ class CodeVerifier:
             return Report(Status.FAULT, reason=str(error))
 
     def fitted(self, problem: Problem) -> Problem:
-        """Return the problem with the limits that are in force: its own, scaled, and memory no
-        more than a slot of the sandbox has.
-        """
+        """Return the problem with its limits scaled, and no more memory than the sandbox has."""
         scaled = problem.scaled(self.time_factor)
         memory = min(scaled.limits.memory_bytes, self.sandbox.config.memory_bytes)
         return replace(scaled, limits=replace(scaled.limits, memory_bytes=memory))
@@ -99,22 +105,21 @@ def verdict_of(
     FAULT and BAD_TASK (a checker that crashed) say nothing about the program: FAULT. TAMPERED,
     a compile error and a reward of 0 are WRONG, with the reason.
     """
+    words = report.status.value.replace("_", " ")
+    reason = f"{words}: {report.reason}"[:500]
     if report.status.is_fault:
-        return Verdict.fault(f"{report.status.value}: {report.reason}", extracted)
-    if report.status is Status.TAMPERED:
-        return Verdict.wrong(extracted, f"tampered: {report.reason}")
-    if not report.outcomes or report.status.value.startswith("compile"):
-        return Verdict.wrong(extracted, f"{report.status.value}: {report.reason}"[:500])
+        return Verdict.fault(reason, extracted)
+    if report.status is Status.TAMPERED or report.status in _COMPILATION:
+        return Verdict.wrong(extracted, reason)
     score = scoring(problem, report.outcomes)
-    reason = report.reason or f"{len(report.outcomes)} tests passed"
-    if report.status is not Status.ACCEPTED:
-        reason = f"{report.status.value.replace('_', ' ')}, {reason}"
+    if report.status is Status.ACCEPTED:
+        reason = f"{len(report.outcomes)} tests passed"
     status = VerdictStatus.PARTIAL
     if score.reward >= 1.0:
         status = VerdictStatus.CORRECT
     elif score.reward <= 0.0:
         status = VerdictStatus.WRONG
-    return Verdict(score.reward, status, extracted, score.parts, reason[:500])
+    return Verdict(score.reward, status, extracted, score.parts, reason)
 
 
 def verify(
