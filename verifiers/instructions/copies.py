@@ -35,7 +35,9 @@ def _copied(text: str, *, prompt_to_repeat: str) -> bool:
 
 def _copied_often(text: str, *, prompt_to_repeat: str, N: int) -> bool:
     parts = text.split("******")
-    return len(parts) == N and all(_copied(part, prompt_to_repeat=prompt_to_repeat) for part in parts)
+    return len(parts) == N and all(
+        _copied(part, prompt_to_repeat=prompt_to_repeat) for part in parts
+    )
 
 
 def _span(text: str, *, prompt_to_repeat: str, n_start: int, n_end: int) -> bool:

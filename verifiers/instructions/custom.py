@@ -8,30 +8,78 @@ from __future__ import annotations
 import csv
 import io
 import re
+from itertools import pairwise
 from random import Random
 
 from cascade.verifiers.instructions import prose
 from cascade.verifiers.instructions.rule import Rule
-from cascade.verifiers.instructions.text import PUNCTUATION, sentences, without_accents
+from cascade.verifiers.instructions.text import PUNCTUATION, listed, sentences, without_accents
 
 __all__ = ["AFRICA", "RULES"]
 
-AFRICA = (
-    "Zimbabwe|Zambia|Uganda|Tunisia|Togo|Tanzania|Sudan|South Sudan|South Africa|Somalia|"
-    "Sierra Leone|Seychelles|Senegal|Sao Tome and Principe|Rwanda|Republic of the Congo|Nigeria|"
-    "Niger|Namibia|Mozambique|Morocco|Mauritius|Mauritania|Mali|Malawi|Madagascar|Libya|Liberia|"
-    "Lesotho|Kenya|Ivory Coast|Guinea-Bissau|Guinea|Ghana|Gambia|Gabon|Ethiopia|Eswatini|Eritrea|"
-    "Equatorial Guinea|Egypt|Djibouti|Democratic Republic of the Congo|Comoros|Chad|"
-    "Central African Republic|Cape Verde|Cameroon|Burundi|Burkina Faso|Botswana|Benin|Angola|"
-    "Algeria"
-).split("|")
+AFRICA = [
+    "Zimbabwe",
+    "Zambia",
+    "Uganda",
+    "Tunisia",
+    "Togo",
+    "Tanzania",
+    "Sudan",
+    "South Sudan",
+    "South Africa",
+    "Somalia",
+    "Sierra Leone",
+    "Seychelles",
+    "Senegal",
+    "Sao Tome and Principe",
+    "Rwanda",
+    "Republic of the Congo",
+    "Nigeria",
+    "Niger",
+    "Namibia",
+    "Mozambique",
+    "Morocco",
+    "Mauritius",
+    "Mauritania",
+    "Mali",
+    "Malawi",
+    "Madagascar",
+    "Libya",
+    "Liberia",
+    "Lesotho",
+    "Kenya",
+    "Ivory Coast",
+    "Guinea-Bissau",
+    "Guinea",
+    "Ghana",
+    "Gambia",
+    "Gabon",
+    "Ethiopia",
+    "Eswatini",
+    "Eritrea",
+    "Equatorial Guinea",
+    "Egypt",
+    "Djibouti",
+    "Democratic Republic of the Congo",
+    "Comoros",
+    "Chad",
+    "Central African Republic",
+    "Cape Verde",
+    "Cameroon",
+    "Burundi",
+    "Burkina Faso",
+    "Botswana",
+    "Benin",
+    "Angola",
+    "Algeria",
+]
 """The 54 countries in reverse alphabetical order."""
 
-CAPITALS = (
+CAPITALS = listed(
     "Reykjavik Helsinki Oslo Tallinn Stockholm Riga Moscow Copenhagen Vilnius Minsk Dublin Berlin "
     "Amsterdam Warsaw London Brussels Prague Luxembourg Paris Vienna Bratislava Budapest Vaduz "
     "Chisinau Bern Ljubljana Zagreb"
-).split()
+)
 """Capitals of European countries north of 45 degrees, from north to south."""
 
 _NO_PUNCTUATION = str.maketrans("", "", PUNCTUATION)
@@ -56,15 +104,15 @@ def _questions(text: str) -> bool:
         if len(options) != 5:
             return False
         lengths.append(len(" ".join(lines[: options[0]])))
-    return len(lengths) == 4 and all(a < b for a, b in zip(lengths, lengths[1:], strict=False))
+    return len(lengths) == 4 and all(a < b for a, b in pairwise(lengths))
 
 
 def _countries(text: str) -> bool:
     bare = (line.strip(PUNCTUATION + " ") for line in text.split("\n"))
     lines = [without_accents(line) for line in bare if line]
     start = next((n for n, line in enumerate(lines) if "Zimbabwe" in line), len(lines))
-    listed = lines[start:]
-    return len(listed) >= 52 and all(a >= b for a, b in zip(listed, listed[1:], strict=False))
+    named = lines[start:]
+    return len(named) >= 52 and all(a >= b for a, b in pairwise(named))
 
 
 def _reversed_words(text: str) -> bool:
@@ -82,14 +130,14 @@ def _alphabet_story(text: str) -> bool:
 
 
 def _capitals(text: str) -> bool:
-    listed = [name.strip() for name in without_accents(text).split(",")]
-    return [name for name in listed if name] == CAPITALS
+    named = [name.strip() for name in without_accents(text).split(",")]
+    return tuple(name for name in named if name) == CAPITALS
 
 
 def _rows(text: str, delimiter: str = ",", quoting: bool = True) -> list[list[str]]:
-    style = csv.QUOTE_MINIMAL if quoting else csv.QUOTE_NONE
+    quotechar = '"' if quoting else None
     try:
-        return list(csv.reader(io.StringIO(text), delimiter=delimiter, quoting=style))
+        return list(csv.reader(io.StringIO(text), delimiter=delimiter, quotechar=quotechar))
     except csv.Error:
         return []
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import replace
+from itertools import pairwise
 from random import Random
 
 from cascade.verifiers.instructions import prose
@@ -192,7 +193,7 @@ def _emoji(text: str) -> bool:
 
 def _stairs(text: str) -> bool:
     indents = [len(line) - len(line.lstrip(" ")) for line in lines_of(text)]
-    return all(a < b for a, b in zip(indents, indents[1:], strict=False))
+    return all(a < b for a, b in pairwise(indents))
 
 
 _DIGITS_AND_MARKS = "0123456789" + PUNCTUATION.replace('"', "")
@@ -356,7 +357,7 @@ RULES = (
     Rule(
         "format:parentheses",
         _nested,
-        "Nest brackets of any of the kinds ( [ { at least 5 levels deep.",
+        "Nest brackets of the kinds ( [ {{ at least 5 levels deep.",
         lambda rng: f"({prose.keyword(rng)} [a {{b (c [d])}}])",
         lambda rng: f"({prose.keyword(rng)} [a {{b (c d)}}])",
     ),
@@ -364,7 +365,7 @@ RULES = (
         "format:quotes",
         _nested_quotes,
         "Nest quotations at least 3 levels deep, double and single quotation marks in turn.",
-        lambda rng: f"\"one 'two \"{prose.keyword(rng)}\" two' one\"",
+        lambda rng: f'"one \'two "{prose.keyword(rng)}" two\' one"',
         lambda rng: f"\"one '{prose.keyword(rng)}' one\"",
     ),
     Rule(
@@ -382,7 +383,7 @@ RULES = (
         "Write each word on a line of its own.",
         lambda rng: prose.words(rng, 4).replace(" ", "\n"),
         lambda rng: prose.words(rng, 4).replace(" ", "\n", 2),
-        absence=True,
+        blind=True,
     ),
     Rule(
         "format:emoji",
@@ -441,7 +442,7 @@ RULES = (
         "Write the whole response in title case.",
         lambda rng: prose.words(rng, 4).title(),
         lambda rng: prose.sentence(rng, 4),
-        absence=True,
+        blind=True,
     ),
     Rule(
         "format:output_template",
@@ -460,6 +461,6 @@ RULES = (
         "Use no white space.",
         lambda rng: prose.words(rng, 3).replace(" ", "-"),
         lambda rng: prose.words(rng, 3),
-        absence=True,
+        blind=True,
     ),
 )

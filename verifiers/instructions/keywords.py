@@ -7,6 +7,7 @@ Behaviour after google-research `instruction_following_eval` (as in mlfoundation
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -91,13 +92,14 @@ def _five_keywords(text: str, **keywords: str) -> bool:
 
 def _no_consecutive_initials(text: str) -> bool:
     initials = [word.lstrip(PUNCTUATION)[:1].lower() for word in text.split()]
-    pairs = zip(initials, initials[1:], strict=False)
+    pairs = pairwise(initials)
     return not any(a.isascii() and a.isalpha() and b == chr(ord(a) + 1) for a, b in pairs)
 
 
 def _palindrome(text: str) -> bool:
+    """A word of three letters or more with a vowel among them; "a", "--" and "xx" are none."""
     return any(
-        len(word) >= 3 and word.isalpha() and word == word[::-1]
+        len(word) >= 3 and word.isalpha() and word == word[::-1] and set(word) & set("aeiouy")
         for word in (spoken.lower() for spoken in spoken_words(text))
     )
 
@@ -187,6 +189,7 @@ def _letter_rule(name: str) -> Rule:
             letter, _missing(let_frequency, let_relation)
         ),
         _LETTERS,
+        blind=True,
     )
 
 
@@ -229,7 +232,7 @@ RULES = (
         lambda rng, forbidden_words: prose.words(rng, 4, *forbidden_words),
         lambda rng, forbidden_words: _times(rng, rng.choice(forbidden_words), 1),
         (phrases("forbidden_words"),),
-        absence=True,
+        blind=True,
     ),
     _letter_rule("keywords:letter_frequency"),
     _letter_rule("letters:letter_counting2"),
@@ -240,6 +243,7 @@ RULES = (
         lambda rng, N, relation: "a" * _nearest(N, relation) + ".",
         lambda rng, N, relation: "a" * _missing(N, relation) + ".",
         (whole("N", 4, 12), relation()),
+        blind=True,
     ),
     Rule(
         "keywords:no_adjacent_consecutive",
@@ -247,7 +251,7 @@ RULES = (
         "Let no two neighbouring words begin with letters that follow each other in the alphabet.",
         lambda rng: f"apple candle engine {rng.choice(('garden', 'garlic'))} ink",
         lambda rng: f"{prose.words(rng, 2)} apple bridge",
-        absence=True,
+        blind=True,
     ),
     Rule(
         "keywords:word_once",
@@ -272,7 +276,7 @@ RULES = (
         lambda rng, keyword: prose.words(rng, 4, keyword),
         lambda rng, keyword: _times(rng, keyword, 1) + ".",
         (phrase("keyword"),),
-        absence=True,
+        blind=True,
     ),
     Rule(
         "keywords:palindrome",
@@ -302,12 +306,8 @@ RULES = (
         "words:words_position",
         _second_and_second_to_last,
         "Let the second word and the last but one word of your response both be {keyword}.",
-        lambda rng, keyword: "Apple {0} {1} {0} walnut.".format(
-            keyword, prose.words(rng, 2, keyword)
-        ),
-        lambda rng, keyword: "{0} apple {1} walnut {0}.".format(
-            keyword, prose.words(rng, 2, keyword)
-        ),
+        lambda rng, keyword: f"Apple {keyword} {prose.words(rng, 2, keyword)} {keyword} walnut.",
+        lambda rng, keyword: f"{keyword} apple {prose.words(rng, 2, keyword)} walnut {keyword}.",
         (phrase("keyword"),),
     ),
     Rule(

@@ -16,6 +16,8 @@ from dataclasses import dataclass
 from importlib.resources import files
 from types import MappingProxyType
 
+from cascade.verifiers.instructions.text import listed
+
 __all__ = ["LANGUAGES", "Language", "detect"]
 
 _READ = 20_000
@@ -68,6 +70,8 @@ _SCRIPTS = {
 }
 _PATTERNS = {script: re.compile(f"[{characters}]+") for script, characters in _SCRIPTS.items()}
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
+_DENSE = ("hangul", "han", "kana")
+_CODE = re.compile(r"```.*?(?:```|\Z)|`[^`\n]*`|\\[A-Za-z]+|(?:https?://|www\.)\S*", re.DOTALL)
 _MARKS = re.compile(r"[\u0900-\u0963\u0970-\u097f]+")
 
 
@@ -80,6 +84,21 @@ def _by_script(script: str) -> dict[str, dict[str, float]]:
     }
 
 
+_FEW_WORDS = 40
+# Pairs of letters that are common within English words (94 % of those in a list of verbs).
+_ENGLISH_PAIRS = frozenset(
+    listed(
+        "ab ac ad ag ai ak al am an ap ar as at au av ay ba be bi bl bo br bu ca cc ce ch ci ck cl "
+        "co cr ct cu da de di do dr du ea ec ed ee ef eg ei el em en ep er es et ev ew ex fa fe ff "
+        "fi fl fo fr fy ga ge gh gi gl gn go gr gu ha he hi ho hr ht ia ib ic id ie if ig il im in "
+        "ip ir is it iv iz ke la ld le li ll lo lt lu ly ma mb me mi mm mo mp mu na nc nd ne nf ng "
+        "ni nk no ns nt nv oa oc od oi ok ol om on oo op or os ot ou ov ow pa pe pi pl po pp pr pt "
+        "pu qu ra rc rd re rg ri rm rn ro rr rs rt ru rv ry sa sc se sh si sl so sp ss st su sw ta "
+        "tc te th ti to tr tt tu ub uc ue ug ui ul um un up ur us ut va ve vi vo wa we wi wn wo xp "
+        "ze"
+    )
+)
+
 _WEIGHTS = {script: _by_script(script) for script in ("latin", "cyrillic", "arabic", "devanagari")}
 
 
@@ -89,15 +108,26 @@ def detect(text: str) -> str | None:
     Short texts of names, numbers or code have no language. Chinese is "zh" in either form.
     """
     text = text[:_READ]
-    letters = {script: sum(map(len, p.findall(text))) for script, p in _PATTERNS.items()}
+    spoken = _CODE.sub(" ", text)
+    letters = _letters(spoken)
+    if not any(letters.values()):
+        spoken, letters = text, _letters(text)
     if letters["kana"] * 10 > letters["han"]:
         letters["kana"] += letters.pop("han")
     script = max(letters, key=lambda name: letters[name])
     if not letters[script]:
         return None
     if script in _WEIGHTS:
-        return _by_words(text.lower(), script)
+        return _by_words(spoken.lower(), script)
     return next(code for code, known in LANGUAGES.items() if known.script == script)
+
+
+def _letters(text: str) -> dict[str, int]:
+    """Letters of each script; those that stand for a syllable or a word count double."""
+    return {
+        script: sum(map(len, pattern.findall(text))) * (2 if script in _DENSE else 1)
+        for script, pattern in _PATTERNS.items()
+    }
 
 
 def _by_words(lowered: str, script: str) -> str | None:
@@ -108,5 +138,14 @@ def _by_words(lowered: str, script: str) -> str | None:
         code: sum(weights[word] * count for word, count in counts.items() if word in weights)
         for code, weights in _WEIGHTS[script].items()
     }
-    best, second = sorted(scores, key=lambda code: -scores[code])[:2]
-    return best if scores[best] > scores[second] else None
+    first, second = sorted(scores, key=lambda code: -scores[code])[:2]
+    if scores[first] > scores[second]:
+        return first
+    tied = script == "latin" and scores["en"] == scores[first]
+    return "en" if tied and counts.total() <= _FEW_WORDS and _spelt_like_english(counts) else None
+
+
+def _spelt_like_english(counts: Counter[str]) -> bool:
+    """For a title or a list of names, in which no function word occurs."""
+    pairs = [word[place : place + 2] for word in counts for place in range(len(word) - 1)]
+    return len(pairs) >= 8 and sum(pair in _ENGLISH_PAIRS for pair in pairs) >= 0.8 * len(pairs)

@@ -7,6 +7,7 @@ Behaviour after google-research `instruction_following_eval` (as in mlfoundation
 from __future__ import annotations
 
 import re
+from itertools import pairwise
 from random import Random
 from typing import Any
 
@@ -23,11 +24,12 @@ from cascade.verifiers.instructions.rule import (
 from cascade.verifiers.instructions.text import (
     PUNCTUATION,
     count_words,
+    listed,
     sentences,
     spoken_words,
 )
 
-__all__ = ["RULES", "divided"]
+__all__ = ["RULES", "STOP_WORDS", "divided", "endings"]
 
 
 def _words(text: str, *, num_words: int, relation: str) -> bool:
@@ -67,9 +69,7 @@ def _opening_word(paragraph: str) -> str:
     return re.split(r"[.,?!'\"]", word, maxsplit=1)[0].lower()
 
 
-def _nth_paragraph(
-    text: str, *, num_paragraphs: int, nth_paragraph: int, first_word: str
-) -> bool:
+def _nth_paragraph(text: str, *, num_paragraphs: int, nth_paragraph: int, first_word: str) -> bool:
     found = [part for part in text.split("\n\n") if part.strip()]
     if len(found) != num_paragraphs or nth_paragraph > num_paragraphs:
         return False
@@ -104,15 +104,17 @@ def _composition(text: str, *, n_sent: int, n_words: int) -> bool:
 
 
 STOP_WORDS = frozenset(
-    "i me my myself we our ours ourselves you your yours yourself yourselves he him his himself "
-    "she her hers herself it its itself they them their theirs themselves what which who whom "
-    "this that these those am is are was were be been being have has had having do does did doing "
-    "a an the and but if or because as until while of at by for with about against between into "
-    "through during before after above below to from up down in out on off over under again "
-    "further then once here there when where why how all any both each few more most other some "
-    "such no nor not only own same so than too very can will just should now "
-    "s t d ll m o re ve y don ain aren couldn didn doesn hadn hasn haven isn ma mightn mustn "
-    "needn shan shouldn wasn weren won wouldn".split()
+    listed(
+        "i me my myself we our ours ourselves you your yours yourself yourselves he him his "
+        "himself she her hers herself it its itself they them their theirs themselves what which "
+        "who whom this that these those am is are was were be been being have has had having do "
+        "does did doing a an the and but if or because as until while of at by for with about "
+        "against between into through during before after above below to from up down in out on "
+        "off over under again further then once here there when where why how all any both each "
+        "few more most other some such no nor not only own same so than too very can will just "
+        "should now s t d ll m o re ve y don ain aren couldn didn doesn hadn hasn haven isn ma "
+        "mightn mustn needn shan shouldn wasn weren won wouldn"
+    )
 )
 """English function words, and the pieces that contractions fall into."""
 
@@ -123,19 +125,19 @@ def _stop_words(text: str, *, percentage: float) -> bool:
     return bool(words) and 100 * stops / len(words) <= percentage
 
 
-def _endings(text: str) -> tuple[int, int, int]:
-    """Sentences that end in a period, in a question mark, in an exclamation mark."""
-    ends = [sentence[-1] for sentence in sentences(text)]
+def endings(text: str, ignored: str = "") -> tuple[int, int, int]:
+    """Sentences that end in a period, a question mark, an exclamation mark, but for `ignored`."""
+    ends = [sentence.rstrip(ignored or "\0")[-1:] for sentence in sentences(text)]
     return ends.count("."), ends.count("?"), ends.count("!")
 
 
 def _two_to_one(text: str) -> bool:
-    declarative, interrogative, _ = _endings(text)
+    declarative, interrogative, _ = endings(text)
     return declarative == 2 * interrogative
 
 
 def _balanced(text: str) -> bool:
-    declarative, interrogative, exclamatory = _endings(text)
+    declarative, interrogative, exclamatory = endings(text)
     return declarative == interrogative == exclamatory
 
 
@@ -156,7 +158,7 @@ def _overlap(text: str, *, reference_text: str, percentage: float) -> bool:
 
 def _increment(text: str, *, small_n: int) -> bool:
     counts = [len(_unmarked(sentence)) for sentence in sentences(text)]
-    return all(b - a == small_n for a, b in zip(counts, counts[1:], strict=False))
+    return all(b - a == small_n for a, b in pairwise(counts))
 
 
 _MARKS = str.maketrans("", "", PUNCTUATION)
@@ -170,9 +172,7 @@ def _count_for(threshold: int, relation: str, *, follow: bool) -> int:
     return max(threshold - ((relation == "at least") != follow), 1)
 
 
-def _paragraph_text(
-    rng: Random, num_paragraphs: int, nth_paragraph: int, first_word: str
-) -> str:
+def _paragraph_text(rng: Random, num_paragraphs: int, nth_paragraph: int, first_word: str) -> str:
     parts = [prose.sentence(rng, 4, first_word) for _ in range(num_paragraphs)]
     parts[nth_paragraph - 1] = f"{first_word} {prose.words(rng, 3, first_word)}."
     return "\n\n".join(parts)
@@ -242,6 +242,7 @@ RULES = (
             rng, _count_for(num_words, relation, follow=False)
         ),
         (whole("num_words", 3, 9), *_AT_OR_BELOW),
+        blind=True,
     ),
     Rule(
         "length_constraints:number_sentences",
@@ -254,6 +255,7 @@ RULES = (
             rng, _count_for(num_sentences, relation, follow=False)
         ),
         (whole("num_sentences", 2, 4), *_AT_OR_BELOW),
+        blind=True,
     ),
     Rule(
         "length_constraints:number_paragraphs",
@@ -262,6 +264,7 @@ RULES = (
         lambda rng, num_paragraphs: _parts(rng, num_paragraphs, "\n***\n"),
         lambda rng, num_paragraphs: _parts(rng, num_paragraphs + 1, "\n***\n"),
         (whole("num_paragraphs", 1, 3),),
+        blind=True,
     ),
     Rule(
         "length_constraints:nth_paragraph_first_word",
@@ -300,6 +303,7 @@ RULES = (
         lambda rng, min_words, max_words: prose.words(rng, rng.randint(min_words, max_words)),
         lambda rng, min_words, max_words: prose.words(rng, max_words + 1),
         (whole("min_words", 3, 8), whole("max_words", 8, 11)),
+        blind=True,
         joint=_range_draw,
     ),
     Rule(
@@ -309,14 +313,15 @@ RULES = (
         lambda rng, N: " ".join(prose.keywords(rng, N)),
         lambda rng, N: " ".join(prose.keywords(rng, N - 1)),
         (whole("N", 3, 8),),
+        blind=True,
     ),
     Rule(
         "count:count_unique",
         _all_unique,
         "Use no word more than once.",
         lambda rng: " ".join(prose.keywords(rng, 5)) + ".",
-        lambda rng: "Apple {} apple.".format(prose.words(rng, 2)),
-        absence=True,
+        lambda rng: f"Apple {prose.words(rng, 2)} apple.",
+        blind=True,
     ),
     Rule(
         "count:lowercase_counting",
@@ -325,7 +330,7 @@ RULES = (
         lambda rng, N: f"{prose.words(rng, 3).upper()} {prose.words(rng, N)}",
         lambda rng, N: prose.words(rng, N + 1),
         (whole("N", 1, 4),),
-        absence=True,
+        blind=True,
     ),
     Rule(
         "count:counting_composition",
@@ -343,7 +348,7 @@ RULES = (
         lambda rng, percentage: prose.words(rng, 5),
         lambda rng, percentage: "it is the " + prose.words(rng, 1),
         (percent("percentage", 10, 60),),
-        absence=True,
+        blind=True,
     ),
     Rule(
         "ratio:sentence_type",

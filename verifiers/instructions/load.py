@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Iterable, Mapping, Sequence
-from types import MappingProxyType
 from typing import Any
 
 from cascade.errors import DataError, UnknownNameError
-from cascade.verifiers.instructions.rule import Constraint, Rule
+from cascade.verifiers.instructions.rule import Constraint
 from cascade.verifiers.instructions.table import RULES
 
 __all__ = ["load_constraints"]
@@ -16,7 +15,6 @@ __all__ = ["load_constraints"]
 
 def load_constraints(
     row: Mapping[str, Any] | Sequence[Mapping[str, Any] | Constraint],
-    rules: Mapping[str, Rule] = RULES,
 ) -> tuple[Constraint, ...]:
     """Read the constraints of a row; nothing unknown, missing or ill-typed gets through.
 
@@ -35,16 +33,16 @@ def load_constraints(
     if not pairs:
         raise DataError(f"{where}: no instruction to check")
     return tuple(
-        found if isinstance(found, Constraint) else _constraint(*found, rules, where)
-        for found in pairs
+        found if isinstance(found, Constraint) else _constraint(*found, where) for found in pairs
     )
 
 
 def _row_name(row: object) -> str:
-    if isinstance(row, Mapping):
-        for field in ("key", "id", "uuid"):
-            if isinstance(row.get(field), str | int) and "kwargs" in row or field == "key":
-                return f"row {row.get(field)!r}" if row.get(field) is not None else "row"
+    """How messages call the row: by its key where it has one."""
+    if isinstance(row, Mapping) and "kwargs" in row:
+        name = next((row[field] for field in ("key", "uuid", "id") if field in row), None)
+        if isinstance(name, str | int):
+            return f"row {name!r}"
     return "row"
 
 
@@ -97,10 +95,10 @@ def _parsed(text: str, where: str) -> Mapping[str, Any]:
     raise DataError(f"{where}: ground_truth must be a list of one mapping, got {value!r:.80}")
 
 
-def _constraint(id_: Any, kwargs: Any, rules: Mapping[str, Rule], where: str) -> Constraint:
-    rule = rules.get(id_) if isinstance(id_, str) else None
+def _constraint(id_: Any, kwargs: Any, where: str) -> Constraint:
+    rule = RULES.get(id_) if isinstance(id_, str) else None
     if rule is None:
-        near = UnknownNameError.near("instruction id", str(id_), rules)
+        near = UnknownNameError.near("instruction id", str(id_), RULES)
         raise DataError(f"{where}: {near}")
     if kwargs is not None and not isinstance(kwargs, Mapping):
         raise DataError(f"{where}: {id_}: kwargs must be a mapping, got {kwargs!r:.80}")
@@ -121,4 +119,4 @@ def _constraint(id_: Any, kwargs: Any, rules: Mapping[str, Rule], where: str) ->
             ) from error
     if given:
         raise DataError(f"{where}: {id_}: unknown argument {', '.join(map(repr, sorted(given)))}")
-    return Constraint(id_, MappingProxyType(arguments))
+    return Constraint(id_, arguments)

@@ -10,23 +10,25 @@ from random import Random
 
 from cascade.verifiers.instructions import prose
 from cascade.verifiers.instructions.rule import Rule, whole
-from cascade.verifiers.instructions.text import PUNCTUATION, tokens
+from cascade.verifiers.instructions.text import PUNCTUATION, listed, tokens
 
 __all__ = ["JAPANESE", "RULES"]
 
 CONJUNCTIONS = ("and", "but", "for", "nor", "or", "so", "yet")
-NAMES = (
+NAMES = listed(
     "Emma Liam Sophia Jackson Olivia Noah Ava Lucas Isabella Mason Mia Ethan Charlotte Alexander "
     "Amelia Benjamin Harper Leo Zoe Daniel Chloe Samuel Lily Matthew Grace Owen Abigail Gabriel "
     "Ella Jacob Scarlett Nathan Victoria Elijah Layla Nicholas Audrey David Hannah Christopher "
     "Penelope Thomas Nora Andrew Aria Joseph Claire Ryan Stella Jonathan"
-).split()
+)
 PRONOUNS = frozenset(
-    "i me we us you he him she her it they them my mine our ours your yours his hers its their "
-    "theirs myself ourselves yourself yourselves himself herself itself themselves this that "
-    "these those who whom whose which what whoever whomever whatever whichever anybody anyone "
-    "anything everybody everyone everything nobody nothing somebody someone something each "
-    "either neither both all some any none".split()
+    listed(
+        "i me we us you he him she her it they them my mine our ours your yours his hers its "
+        "their theirs myself ourselves yourself yourselves himself herself itself themselves this "
+        "that these those who whom whose which what whoever whomever whatever whichever anybody "
+        "anyone anything everybody everyone everything nobody nothing somebody someone something "
+        "each either neither both all some any none"
+    )
 )
 JAPANESE = re.compile(r"[\u3040-\u30ff\u4e00-\u9fff]")
 
@@ -63,9 +65,7 @@ def _all_marks(text: str) -> bool:
 
 def _every_nth_japanese(text: str, *, N: int) -> bool:
     words = [word.strip(PUNCTUATION) for word in text.split()]
-    return all(
-        JAPANESE.search(word) for word in words[N - 1 :: N] if word and not word.isdigit()
-    )
+    return all(JAPANESE.search(word) for word in words[N - 1 :: N] if word and not word.isdigit())
 
 
 def _japanese_text(rng: Random, N: int) -> str:

@@ -4,14 +4,25 @@ from __future__ import annotations
 
 from random import Random
 
-__all__ = ["VOCABULARY", "capitalised", "english", "keyword", "keywords", "sentence", "story", "words"]
+from cascade.verifiers.instructions.text import listed
 
-VOCABULARY = (
+__all__ = [
+    "VOCABULARY",
+    "capitalised",
+    "english",
+    "keyword",
+    "keywords",
+    "sentence",
+    "story",
+    "words",
+]
+
+VOCABULARY = listed(
     "apple bridge candle dragon engine flower garden hammer island jacket kettle ladder mirror "
     "needle orange pepper quarry ribbon saddle tunnel umbrella valley window yellow basket cotton "
     "dinner finger ginger helmet insect jungle kitten lemon magnet napkin oyster pillow rabbit "
     "salmon ticket velvet walnut button cactus domino feather goblin hazel icicle"
-).split()
+)
 """Words of more than one letter that are no function words, none part of another."""
 
 _ENGLISH = (
@@ -25,7 +36,9 @@ _ENGLISH = (
 def words(rng: Random, count: int, *avoid: str) -> str:
     """`count` words without marks, lower-case, none of which occurs in or contains `avoid`."""
     allowed = [
-        word for word in VOCABULARY if not any(word in a.lower() or a.lower() in word for a in avoid)
+        word
+        for word in VOCABULARY
+        if not any(word in a.lower() or a.lower() in word for a in avoid)
     ]
     return " ".join(rng.choice(allowed) for _ in range(count))
 

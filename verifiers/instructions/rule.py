@@ -72,8 +72,8 @@ class Rule:
     arguments: tuple[Argument, ...] = ()
     joint: Callable[[Random], dict[str, Any]] | None = None
     """Draws all arguments at once, where they depend on each other."""
-    absence: bool = False
-    """True where leaving something out is enough, so that a random text may follow it."""
+    blind: bool = False
+    """True where a text without meaning follows it by its size or by what it leaves out."""
 
     def describe(self, **arguments: Any) -> str:
         """Return the instruction in words; every argument that is used appears in it."""

@@ -51,7 +51,7 @@ def _without(mark: str) -> Rule:
         f"Use no {plural} at all.",
         lambda rng: prose.words(rng, 4),
         lambda rng: f"{prose.words(rng, 2)}{mark} {prose.words(rng, 2)}",
-        absence=True,
+        blind=True,
     )
 
 
@@ -188,9 +188,7 @@ RULES = (
         _first_words,
         "Let the first word of every sentence be {first_word}.",
         lambda rng, first_word: _begun(rng, first_word),
-        lambda rng, first_word: (
-            f"{_begun(rng, first_word)} {prose.sentence(rng, 3, first_word)}"
-        ),
+        lambda rng, first_word: f"{_begun(rng, first_word)} {prose.sentence(rng, 3, first_word)}",
         (phrase("first_word"),),
     ),
     Rule(

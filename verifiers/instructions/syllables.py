@@ -44,12 +44,13 @@ _APART = re.compile(
 )
 _SILENT = re.compile(r"(?:[^aeiouyl]|[aeiouy]l|ll|rl)e$|[^aeiouytd]ed$|[^aeiouyscxzgh]es$")
 _KEPT = re.compile(r"[^aeiouyrl]les?$|[^aeiouyrl]led$(?<!lled)")
+_LONGEST = 45
 
 
 @lru_cache(maxsize=65_536)
 def syllables(word: str) -> int:
     """Count the syllables of a lower-case English word; 0 for what is not one ("2nd", "")."""
-    if not word.isascii() or not word.isalpha():
+    if len(word) > _LONGEST or not word.isascii() or not word.isalpha():
         return 0
     if word in _COUNTS:
         return _COUNTS[word]

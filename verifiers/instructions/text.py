@@ -16,6 +16,7 @@ __all__ = [
     "count_words",
     "folded",
     "lines_of",
+    "listed",
     "paragraphs",
     "plain_words",
     "sentences",
@@ -23,6 +24,12 @@ __all__ = [
     "tokens",
     "without_accents",
 ]
+
+
+def listed(words: str) -> tuple[str, ...]:
+    """Words of a list that is written as one string."""
+    return tuple(words.split())
+
 
 PUNCTUATION = "!\"#$%&'()*+,-./:;<=>?@[\\]^_`{|}~"
 """ASCII punctuation, which the published rules strip from words."""
@@ -34,18 +41,24 @@ _MARK = re.compile(
     rf"(?<![.!?…])(?P<stop>[.!?…]++)(?P<close>[{_CLOSERS}]*+)(?=\s|$)|(?P<wide>[。！？।؟۔]++[」』”’）]*+)"
 )
 _TITLES = frozenset(
-    "mr mrs ms dr prof rev gen col capt cpt lt sgt maj sen rep gov hon st mt messrs mme mlle "
-    "vs v viz cf al ca approx fig figs eq eqs no nos vol vols ch sec pp ed eds e.g i.e".split()
+    listed(
+        "mr mrs ms dr prof rev gen col capt cpt lt sgt maj sen rep gov hon st mt messrs mme mlle "
+        "vs v viz cf al ca approx fig figs eq eqs no nos vol vols ch sec pp ed eds e.g i.e"
+    )
 )
 _ABBREVIATIONS = frozenset(
-    "inc ltd jr sr co corp bros dept est etc u.s u.s.a u.k u.n e.u d.c a.m p.m b.c a.d ph.d m.d "
-    "b.a m.a b.s m.s j.d jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues wed thu "
-    "thurs fri sat sun ave blvd rd hwy n.y l.a adm p.s p.p.s".split()
+    listed(
+        "inc ltd jr sr co corp bros dept est etc u.s u.s.a u.k u.n e.u d.c a.m p.m b.c a.d ph.d "
+        "m.d b.a m.a b.s m.s j.d jan feb mar apr jun jul aug sep sept oct nov dec mon tue tues "
+        "wed thu thurs fri sat sun ave blvd rd hwy n.y l.a adm p.s p.p.s"
+    )
 )
 _OPENERS = frozenset(
-    "i he she it we you they this that these those the a an my our your his her its their there "
-    "here but however so then when while if in on at as for after before what why how who where "
-    "also moreover furthermore additionally now once".split()
+    listed(
+        "i he she it we you they this that these those the a an my our your his her its their "
+        "there here but however so then when while if in on at as for after before what why how "
+        "who where also moreover furthermore additionally now once"
+    )
 )
 _LEFT = "\"'“‘«([{*_`<-—–"
 

@@ -10,19 +10,32 @@ from __future__ import annotations
 from functools import cache
 from importlib.resources import files
 
+from cascade.verifiers.instructions.text import listed
+
 __all__ = ["is_verb"]
 
 
+_GERUND_LIKE = frozenset(
+    listed(
+        "during morning evening nothing something anything everything king ring spring string "
+        "thing wing ceiling building sibling wedding pudding interesting amazing charming "
+        "exciting outgoing darling duckling sterling viking"
+    )
+)
+_PREFIXES = ("re", "un", "over", "under", "out", "mis", "pre")
+
+
 @cache
-def _forms() -> frozenset[str]:
+def _forms(rare: bool) -> frozenset[str]:
     listed = files("cascade.verifiers.instructions").joinpath("verbs.txt")
     forms: set[str] = set()
     for line in listed.read_text(encoding="utf-8").splitlines():
-        if line.startswith("irregular "):
-            forms.update(line.split()[1:])
-        elif line and not line.startswith("#"):
-            for base in line.split():
-                forms.update(_inflected(base))
+        kind, *words = line.split()
+        if kind == "irregular":
+            forms.update(words)
+        elif kind == "regular" or (kind == "rare" and rare):
+            for base in words:
+                forms |= _inflected(base)
     return frozenset(forms)
 
 
@@ -38,14 +51,15 @@ def _inflected(base: str) -> set[str]:
     return forms
 
 
-def is_verb(word: str) -> bool:
-    """Whether `word` is a form of a common English verb, in any case; contractions count."""
-    word = word.lower().replace("’", "'")
-    word = word.removesuffix("n't").split("'")[0]
-    if word in _forms():
+def is_verb(word: str, *, rare: bool = False) -> bool:
+    """Whether `word` is a form of a listed English verb, in any case; contractions count.
+
+    Words in -ing count unless they are known to be something else; `rare` adds less common verbs.
+    """
+    forms = _forms(rare)
+    word = word.lower().replace("’", "'").removesuffix("n't").partition("'")[0]
+    word = word.rpartition("-")[2]
+    if word in forms or (word.endswith("ing") and len(word) > 5 and word not in _GERUND_LIKE):
         return True
-    head, _, tail = word.rpartition("-")
-    if head:
-        return tail in _forms()
-    prefix = next((p for p in ("re", "un", "over", "under", "out", "mis", "pre") if word.startswith(p)), "")
-    return bool(prefix) and len(word) > len(prefix) + 2 and word[len(prefix) :] in _forms()
+    prefix = next((prefix for prefix in _PREFIXES if word.startswith(prefix)), "")
+    return bool(prefix) and word[len(prefix) :] in forms

@@ -6,6 +6,7 @@ Behaviour after allenai/IFBench db69a6f (Apache-2.0).
 from __future__ import annotations
 
 from collections import Counter
+from itertools import pairwise
 from random import Random
 
 from cascade.verifiers.instructions import prose, verbs
@@ -14,6 +15,7 @@ from cascade.verifiers.instructions.syllables import syllables
 from cascade.verifiers.instructions.text import (
     PUNCTUATION,
     lines_of,
+    listed,
     plain_words,
     sentences,
     spoken_words,
@@ -31,9 +33,7 @@ def _alphabet(text: str) -> bool:
     if not initials or not ("a" <= initials[0] <= "z"):
         return False
     first = ord(initials[0]) - 97
-    return all(
-        initial == chr(97 + (first + place) % 26) for place, initial in enumerate(initials)
-    )
+    return all(initial == chr(97 + (first + place) % 26) for place, initial in enumerate(initials))
 
 
 def _three_vowels(text: str) -> bool:
@@ -41,7 +41,7 @@ def _three_vowels(text: str) -> bool:
 
 
 def _has_cluster(word: str) -> bool:
-    return any(a in _CONSONANTS and b in _CONSONANTS for a, b in zip(word, word[1:], strict=False))
+    return any(a in _CONSONANTS and b in _CONSONANTS for a, b in pairwise(word))
 
 
 def _clusters(text: str) -> bool:
@@ -51,13 +51,13 @@ def _clusters(text: str) -> bool:
 def _alliteration(sentence: str) -> int:
     """How many words of a sentence share their first letter with a neighbour."""
     words = [bare for word in sentence.lower().split() if (bare := word.lstrip(_EDGES))]
-    same = [a[0] == b[0] for a, b in zip(words, words[1:], strict=False)]
+    same = [a[0] == b[0] for a, b in pairwise(words)]
     return sum(1 + (not before) for before, now in zip([False, *same], same, strict=False) if now)
 
 
 def _growing_alliteration(text: str) -> bool:
     counts = list(map(_alliteration, sentences(text)))
-    return all(a < b for a, b in zip(counts, counts[1:], strict=False))
+    return all(a < b for a, b in pairwise(counts))
 
 
 def _ten_palindromes(text: str) -> bool:
@@ -75,12 +75,14 @@ def _repeats(text: str, *, small_n: int) -> bool:
 
 def _starts_with_verb(text: str) -> bool:
     words = spoken_words(text[:200])
-    return bool(words) and verbs.is_verb(words[0])
+    # Taggers read a capitalised word before another as a name: "Grant Park", "Bill Gates".
+    name = len(words) > 1 and words[0][0].isupper() and words[1][0].isupper()
+    return bool(words) and verbs.is_verb(words[0]) and (not name or words[1] == "I")
 
 
 def _alternating_syllables(text: str) -> bool:
     odd = [syllables(word) % 2 for word in plain_words(text.lower())]
-    return all(a != b for a, b in zip(odd, odd[1:], strict=False))
+    return all(a != b for a, b in pairwise(odd))
 
 
 def _chained(text: str) -> bool:
@@ -88,7 +90,7 @@ def _chained(text: str) -> bool:
         [bare for word in sentence.lower().split() if (bare := word.strip(_EDGES))]
         for sentence in sentences(text)
     ]
-    return all(a and b and a[-1] == b[0] for a, b in zip(found, found[1:], strict=False))
+    return all(a and b and a[-1] == b[0] for a, b in pairwise(found))
 
 
 def _circular_paragraphs(text: str) -> bool:
@@ -98,13 +100,13 @@ def _circular_paragraphs(text: str) -> bool:
 
 def _no_shared_initials(text: str) -> bool:
     initials = [word[0] for word in plain_words(text.lower())]
-    return not any(a == b for a, b in zip(initials, initials[1:], strict=False))
+    return not any(a == b for a, b in pairwise(initials))
 
 
 _BY_LETTER = {word[0]: word for word in prose.VOCABULARY}
-_PALINDROMES = (
+_PALINDROMES = listed(
     "level radar civic kayak refer rotor tenet madam solos stats minim rotator deified reviver"
-).split()
+)
 
 
 def _in_order(rng: Random) -> str:
@@ -147,7 +149,7 @@ RULES = (
         "Write one paragraph in which only three different vowels occur.",
         lambda rng: f"{rng.choice(('banana', 'cabin', 'habit'))} pins a kitten mat",
         lambda rng: f"{prose.words(rng, 2)} umbrella orange pine",
-        absence=True,
+        blind=True,
     ),
     Rule(
         "words:consonants",
@@ -155,7 +157,7 @@ RULES = (
         "Let each word have two consonants next to each other.",
         lambda rng: " ".join(rng.choices(("bridge", "basket", "kettle", "walnut"), k=4)),
         lambda rng: f"{prose.words(rng, 2)} a tuba",
-        absence=True,
+        blind=True,
     ),
     Rule(
         "sentence:alliteration_increment",
@@ -168,8 +170,8 @@ RULES = (
         "words:palindrome",
         _ten_palindromes,
         "Use at least 10 single-word palindromes of at least 5 letters.",
-        lambda rng: " ".join(rng.choices(_PALINDROMES, k=10)),
-        lambda rng: " ".join([*rng.choices(_PALINDROMES, k=9), "noon"]),
+        lambda rng: " ".join(rng.sample(_PALINDROMES, 10)),
+        lambda rng: " ".join([*rng.sample(_PALINDROMES, 9), "noon"]),
     ),
     Rule(
         "words:prime_lengths",
@@ -177,7 +179,7 @@ RULES = (
         "Use only words whose length is a prime number.",
         lambda rng: " ".join(rng.choices(("an", "owl", "apple", "kitchen"), k=4)),
         lambda rng: f"owl {prose.words(rng, 2)} bird",
-        absence=True,
+        blind=True,
     ),
     Rule(
         "words:start_verb",
@@ -193,7 +195,7 @@ RULES = (
         lambda rng, small_n: _repeated(rng, small_n),
         lambda rng, small_n: _repeated(rng, small_n + 1),
         (whole("small_n", 1, 3),),
-        absence=True,
+        blind=True,
     ),
     Rule(
         "words:odd_even_syllables",
@@ -201,7 +203,7 @@ RULES = (
         "Alternate words of an odd and of an even number of syllables.",
         lambda rng: f"the {rng.choice(('apple', 'kitten', 'velvet'))} and rabbit",
         lambda rng: f"the cat and {prose.keyword(rng)}",
-        absence=True,
+        blind=True,
     ),
     Rule(
         "words:last_first",
@@ -215,9 +217,7 @@ RULES = (
         _circular_paragraphs,
         "End each paragraph with the word it begins with, each on a line of its own.",
         lambda rng: "\n".join(f"{w} {prose.words(rng, 2)} {w}." for w in prose.keywords(rng, 2)),
-        lambda rng: "Apple {} apple.\nRabbit {} jacket.".format(
-            prose.words(rng, 2), prose.words(rng, 2)
-        ),
+        lambda rng: f"Apple {prose.words(rng, 2)} apple.\nRabbit {prose.words(rng, 2)} jacket.",
     ),
     Rule(
         "words:no_consecutive",
@@ -225,6 +225,6 @@ RULES = (
         "Let no two neighbouring words begin with the same letter.",
         _in_order,
         lambda rng: f"{_in_order(rng)} apple apricot",
-        absence=True,
+        blind=True,
     ),
 )
