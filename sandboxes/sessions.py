@@ -169,10 +169,8 @@ def open_session(pool: Pool, limits: Limits) -> Iterator[Session]:
     """Lend a slot of the pool to an agent, and clean it when it comes back."""
     with pool.slot() as slot:
         session = Session(slot, limits)
-        try:
-            yield session
-        finally:
-            _clean(slot, session)
+        yield session
+        _clean(slot, session)
 
 
 def _clean(slot: Slot, session: Session) -> None:

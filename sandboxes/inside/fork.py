@@ -31,6 +31,7 @@ DETACH = 2
 
 _HEAD = struct.Struct("<HHII")
 _REPLY = struct.Struct("<iiqqq")
+_WAIT = struct.Struct("<i")
 MAX_REQUEST = 160_000
 Runner = Callable[[int, list[str]], NoReturn]
 """Runs a driver of the given kind in the child; never returns."""
@@ -103,6 +104,11 @@ class Helper:
         self._shared[0:4] = b"\0\0\0\0"
         self.control.sendmsg([request], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, rights)])
 
+    def wait(self, pid: int) -> None:
+        """Have the helper reap a detached child, which must have been killed."""
+        self.control.send(_WAIT.pack(pid))
+        self.end()
+
     def child(self) -> int:
         """Process id of the child that runs now (as the helper sees it), or 0."""
         return int.from_bytes(self._shared[0:4], sys.byteorder)
@@ -162,7 +168,10 @@ def serve(
         data, ancillary, _, _ = control.recvmsg(size, space)
         if not data:
             os._exit(0)
-        _reap_detached()
+        if len(data) == _WAIT.size:
+            os.waitpid(_WAIT.unpack(data)[0], 0)
+            control.sendall(ChildEnd(0, 0, 0, 0, 0).pack())
+            continue
         fds = array.array("i")
         for _, _, payload in ancillary:
             fds.frombytes(payload)
@@ -181,14 +190,6 @@ def serve(
             status, 0, int(usage.ru_utime * 1e6), int(usage.ru_stime * 1e6), usage.ru_maxrss
         )
         control.sendall(end.pack())
-
-
-def _reap_detached() -> None:
-    try:
-        while os.waitpid(-1, os.WNOHANG)[0]:
-            pass
-    except ChildProcessError:
-        return
 
 
 def _child(

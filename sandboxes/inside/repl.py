@@ -105,6 +105,7 @@ class Interpreter:
         for fd in {*fds}:
             os.close(fd)
         self.pid = zygote.end().user_us
+        self.zygote = zygote
         self.alive = True
 
     def execute(
@@ -184,5 +185,6 @@ class Interpreter:
             self.alive = False
             with contextlib.suppress(ProcessLookupError, PermissionError), self.slot.box.as_owner():
                 os.kill(self.pid, signal.SIGKILL)
+            self.zygote.wait(self.pid)
             for fd in (self.code, self.output, self.answer):
                 os.close(fd)

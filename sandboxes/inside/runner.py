@@ -184,7 +184,14 @@ class Runner:
             bool(header.get("inet")),
         ).pack()
         supervision = Supervision(
-            self.slot, helper, watch, self.channels, self.receive_or_busy, self.inp, self.forward
+            self.slot,
+            helper,
+            watch,
+            self.channels,
+            self.receive_or_busy,
+            self.inp,
+            self.forward,
+            bool(header.get("keep")),
         )
         try:
             return supervision.run(request, fds, outputs)

@@ -166,8 +166,9 @@ class Supervision:
         poll_client: Callable[[], bool],
         client_fd: int,
         forward: Callable[[int, bytes], None],
+        keep: bool,
     ) -> None:
-        self.slot, self.helper, self.watch = slot, helper, watch
+        self.slot, self.helper, self.watch, self.keep = slot, helper, watch, keep
         self.channels, self.forward = channels, forward
         self.poll_client, self.client_fd = poll_client, client_fd
         self.kept: dict[int, list[bytes]] = {}
@@ -206,7 +207,7 @@ class Supervision:
             self._drain(fd)
         for index, channel in enumerate(self.channels):
             self._drain_channel(index, channel)
-        swept = self.slot.sweep()
+        swept = False if self.keep else self.slot.sweep()
         cpu = meter.cpu() - self.cpu_start - (time.process_time() - self.own_start)
         rusage = (end.user_us + end.system_us) / 1e6
         out, err = outputs[0], outputs[1]
@@ -259,8 +260,17 @@ class Supervision:
                 next_look = now + self._look(now)
             if self.killed_by:
                 killed_at = killed_at or now
-                self.slot.kill_strangers()
+                self._kill(now - killed_at)
                 next_look = now + 0.002
+
+    def _kill(self, since: float) -> None:
+        """Kill the program; in a session only its process group, unless that is not enough."""
+        child = self.helper.child()
+        if self.keep and child and since < 1.0:
+            with contextlib.suppress(ProcessLookupError, PermissionError), self.slot.box.as_owner():
+                os.killpg(child, signal.SIGKILL)
+        else:
+            self.slot.kill_strangers()
 
     def _look(self, now: float) -> float:
         """Check the account; return how long it cannot run out."""
