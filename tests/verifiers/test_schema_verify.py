@@ -100,6 +100,7 @@ def test_nothing_to_judge_is_no_answer(response: str) -> None:
         ('{"name": "A", "age": 41, "tags": ["a", 2]}', "$.tags[1]: 2 is not of type 'string'"),
         ('{"name": "A", "age": -1, "tags": []}', "$.age: -1 is less than the minimum of 0"),
         ('{"name": "A", "age": 1}', "$: 'tags' is a required property"),
+        (GOOD["json"][:-1] + ', "x": 1}', "$: 'x' is a property that is not allowed"),
         ('{"name": "A", "name": "B"}', "not JSON: duplicate key 'name'"),
         ('{"name": "A",\n "age": }', "not JSON: line 2, column 9: Expecting value"),
     ],

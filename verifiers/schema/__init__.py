@@ -76,7 +76,8 @@ def parse(text: str, format: Format, limits: Limits = DEFAULT_LIMITS) -> Any:
     if len(text) > limits.max_chars:
         raise DocumentError(f"{len(text)} characters, more than {limits.max_chars}")
     try:
-        text.encode()
+        if not text.isascii():
+            text.encode()
     except UnicodeEncodeError as error:
         line = text.count("\n", 0, error.start) + 1
         raise DocumentError("a lone surrogate is not a character", line) from None
@@ -156,7 +157,7 @@ _LENIENT = SchemaVerifier(strict=False)
 def _format_of(reference: Mapping[str, Any]) -> Format:
     name = reference.get("format", reference.get("schema_type", "json"))
     for format in FORMAT_NAMES:
-        if str(name).lower() == format:
+        if name == format or str(name).lower() == format:
             return format
     raise DataError(f"the reference's format {name!r} is none of {', '.join(FORMAT_NAMES)}")
 
@@ -164,4 +165,4 @@ def _format_of(reference: Mapping[str, Any]) -> Format:
 def _shown(document: str) -> str:
     """The document, as text that can be written to any file; of a huge one, the beginning."""
     shown = document if len(document) <= _MAX_SHOWN else document[:_MAX_SHOWN] + " …"
-    return shown.encode("utf-8", "replace").decode()
+    return shown if shown.isascii() else shown.encode("utf-8", "replace").decode()

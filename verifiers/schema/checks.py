@@ -21,6 +21,7 @@ from cascade.verifiers.schema.limits import Undecided
 from cascade.verifiers.schema.structure import resolve
 
 __all__ = [
+    "TYPES",
     "Check",
     "Fuel",
     "Unsupported",
@@ -47,7 +48,7 @@ _SILENT = frozenset({
     "contentMediaType", "contentSchema", "then", "else", "minContains", "maxContains",
 })  # fmt: skip
 
-_TYPES: dict[str, Callable[[Any], bool]] = {
+TYPES: dict[str, Callable[[Any], bool]] = {
     "string": lambda v: type(v) is str,
     "integer": lambda v: type(v) is int or (type(v) is float and v.is_integer()),
     "number": lambda v: type(v) is int or type(v) is float,
@@ -331,7 +332,7 @@ _COVERED = frozenset({"type"}.union(*(keywords for keywords, _ in _PARTS)))
 
 def _type_check(types: str | list[str]) -> Check:
     names = [types] if isinstance(types, str) else types
-    tests = [_TYPES[name] for name in names]
+    tests = [TYPES[name] for name in names]
     if len(tests) == 1:
         test = tests[0]
         return lambda value, fuel: test(value)

@@ -27,6 +27,7 @@ from cascade.verifiers.schema.checks import (
     search,
     spend,
 )
+from cascade.verifiers.schema.explanation import first_problem
 from cascade.verifiers.schema.formats import FORMATS
 from cascade.verifiers.schema.limits import Limits, Undecided
 from cascade.verifiers.schema.structure import check_references, strict_form, walk
@@ -60,8 +61,12 @@ class CompiledSchema:
             Undecided: the limits were spent before it was clear.
         """
         try:
-            if self.check is not None and self.check(data, [self.limits.max_steps]):
-                return None
+            if self.check is not None:
+                if self.check(data, [self.limits.max_steps]):
+                    return None
+                found = first_problem(self.schema, data)
+                if found is not None:
+                    return f"{path_text(found[0])}: {found[1]}"
             with_fuel = self._errors(self.validator, data)
             error = next(with_fuel, None)
         except RecursionError:

@@ -29,6 +29,7 @@ Format = Literal["json", "yaml", "xml", "toml", "csv"]
 FORMAT_NAMES: tuple[Format, ...] = ("json", "yaml", "xml", "toml", "csv")
 Extraction = Literal["auto", "whole"]
 
+_MARK = re.compile("|".join(re.escape(mark) for pair in TAGS for mark in pair))
 _LABELS = {
     "json": frozenset({"json", "json5", "jsonc"}),
     "yaml": frozenset({"yaml", "yml"}),
@@ -38,6 +39,8 @@ _LABELS = {
 }
 # Possessive quantifiers: no line, however long, is read twice.
 _FENCE = re.compile(r"^ {0,3}(`{3,}+|~{3,}+)[ \t]*+([^\s`]*+)[^\n`]*+$", re.MULTILINE)
+_FIRST = {"json": "[{", "xml": "<"}
+_LAST = {"json": "]}", "xml": ">"}
 _SPANS = {
     "json": (
         re.compile(r"^[ \t]*+[\[{]", re.MULTILINE),
@@ -53,6 +56,8 @@ def answer_part(response: str) -> str | None:
     Only what stands at the beginning is reasoning, with its opening mark or, where the chat
     template has written that, without: a document or an argument may well contain ``<think>``.
     """
+    if not _MARK.search(response):
+        return response
     text = response
     for opening, closing in TAGS:
         before, closed, after = text.partition(closing)
@@ -88,6 +93,8 @@ def extract(response: str, format: Format, rule: Extraction = "auto") -> str:
 
 
 def _fenced(text: str, format: Format) -> str | None:
+    if "```" not in text and "~~~" not in text:
+        return None
     labelled = unlabelled = None
     opened: re.Match[str] | None = None
     for match in _FENCE.finditer(text):
@@ -112,7 +119,7 @@ def _fenced(text: str, format: Format) -> str | None:
 
 
 def _span(text: str, format: Format) -> str:
-    if format not in _SPANS:
+    if format not in _SPANS or (text[:1] in _FIRST[format] and text[-1:] in _LAST[format]):
         return text
     begins, ends = _SPANS[format]
     first = begins.search(text)
