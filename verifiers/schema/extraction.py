@@ -29,7 +29,7 @@ Format = Literal["json", "yaml", "xml", "toml", "csv"]
 FORMAT_NAMES: tuple[Format, ...] = ("json", "yaml", "xml", "toml", "csv")
 Extraction = Literal["auto", "whole"]
 
-_MARK = re.compile("|".join(re.escape(mark) for pair in TAGS for mark in pair))
+_MARKS = [mark for pair in TAGS for mark in pair]
 _LABELS = {
     "json": frozenset({"json", "json5", "jsonc"}),
     "yaml": frozenset({"yaml", "yml"}),
@@ -56,7 +56,7 @@ def answer_part(response: str) -> str | None:
     Only what stands at the beginning is reasoning, with its opening mark or, where the chat
     template has written that, without: a document or an argument may well contain ``<think>``.
     """
-    if not _MARK.search(response):
+    if not any(mark in response for mark in _MARKS):
         return response
     text = response
     for opening, closing in TAGS:
