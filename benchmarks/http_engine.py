@@ -2,8 +2,8 @@
 
     python benchmarks/http_engine.py [--in-flight 512] [--latency 0.05] [--requests 20000]
 
-The server is tests/mock_server.py in a process of its own; each answer takes `--latency` seconds, so
-the ideal is in-flight / latency. "bound" is the least that a Python process can do for a request: a
+The server is tests/mock_server.py in a process of its own; each answer takes `--latency` seconds,
+so the ideal is in-flight / latency. "bound" is the least that a Python process can do for a request: a
 bare asyncio loop that writes the JSON, waits, and reads the JSON of the answer, without parsing
 HTTP, timeouts, retries or a pool limit. Every round runs all contenders in turn; medians are
 compared. "CPU" is this process's own, which other work on the machine disturbs less than the rate.
@@ -24,11 +24,10 @@ from urllib.parse import urlsplit
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 
-from mock_server import MockServer
-
 from cascade.envs.engines.http import open_http
 from cascade.envs.engines.openai_api import chat_body
 from cascade.types import Message, SamplingParams
+from mock_server import MockServer
 
 PROMPT: tuple[Message, ...] = (
     {"role": "user", "content": "Find the number of ordered pairs of positive integers. " * 8},
@@ -58,6 +57,7 @@ async def drive(send: Send, requests: int, in_flight: int) -> tuple[float, float
 
 
 async def bound(url: str, requests: int, in_flight: int) -> tuple[float, float]:
+    """Measure a bare loop over asyncio's streams."""
     address = urlsplit(url)
     idle: list[tuple[asyncio.StreamReader, asyncio.StreamWriter]] = []
     head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: mock\r\nContent-Length: %d\r\n\r\n"
@@ -84,6 +84,7 @@ async def bound(url: str, requests: int, in_flight: int) -> tuple[float, float]:
 
 
 async def ours(url: str, requests: int, in_flight: int) -> tuple[float, float]:
+    """Measure the engine with its default settings."""
     engine = open_http("mock", base_url=url, concurrency=in_flight)
     try:
         return await drive(lambda: engine.sample([PROMPT], PARAMS), requests, in_flight)
@@ -92,6 +93,7 @@ async def ours(url: str, requests: int, in_flight: int) -> tuple[float, float]:
 
 
 async def with_aiohttp(url: str, requests: int, in_flight: int) -> tuple[float, float]:
+    """Measure a bare aiohttp session."""
     import aiohttp
 
     connector = aiohttp.TCPConnector(limit=in_flight)
@@ -106,6 +108,7 @@ async def with_aiohttp(url: str, requests: int, in_flight: int) -> tuple[float, 
 
 
 async def with_httpx(url: str, requests: int, in_flight: int) -> tuple[float, float]:
+    """Measure a bare httpx client."""
     import httpx
 
     limits = httpx.Limits(max_connections=in_flight, max_keepalive_connections=in_flight)
@@ -140,7 +143,8 @@ def main() -> None:
                 results[name].append(asyncio.run(run))
     ideal = args.in_flight / args.latency if args.latency else float("inf")
     print(f"{args.in_flight} in flight, {args.latency * 1000:g} ms: ideal {ideal:,.0f} requests/s")
-    print(f"{'':10}{'requests/s':>12}{'CPU µs':>9}{'of ideal':>10}{'of bound':>10}{'CPU of bound':>14}")
+    columns = f"{'requests/s':>12}{'CPU µs':>9}{'of ideal':>10}{'of bound':>10}{'CPU of bound':>14}"
+    print(" " * 10 + columns)
     medians = {
         name: tuple(statistics.median(column) for column in zip(*rounds, strict=True))
         for name, rounds in results.items()

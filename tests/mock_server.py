@@ -30,6 +30,7 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import os
 import subprocess
 import sys
 import time
@@ -46,7 +47,7 @@ _KEPT = 2000
 
 
 class MockServer:
-    """Starts the server in a process of its own, on a free port of this machine.
+    """Starts the server in a process of its own, on this machine alone.
 
     Args:
         model: the only model it has; another name is a 404, as in vLLM.
@@ -54,6 +55,7 @@ class MockServer:
         replies: (substring of the request's body, answer) pairs; the first that fits wins.
         latency_seconds: how long each answer takes; answers overlap without bound.
         die_after: the process ends itself, hard, upon the request after so many.
+        port: where to listen; 0 takes a free port.
     """
 
     def __init__(
@@ -64,6 +66,7 @@ class MockServer:
         replies: tuple[tuple[str, str], ...] = (),
         latency_seconds: float = 0.0,
         die_after: int | None = None,
+        port: int = 0,
     ) -> None:
         settings = {
             "model": model,
@@ -71,6 +74,7 @@ class MockServer:
             "replies": replies,
             "latency": latency_seconds,
             "die_after": die_after,
+            "port": port,
         }
         self._process = subprocess.Popen(
             [sys.executable, "-I", __file__, json.dumps(settings)],
@@ -202,7 +206,7 @@ class _Connection(asyncio.Protocol):
             return
         state.requests += 1
         if state.die_after is not None and state.requests > state.die_after:
-            sys.exit(9)
+            os._exit(9)
         state.kept.append((path, head, body, time.time()))
         self.busy = True
         state.in_flight += 1
@@ -324,7 +328,9 @@ def _words(text: str) -> list[str]:
 async def _serve(settings: Mapping[str, Any]) -> None:
     state = _State(settings)
     loop = asyncio.get_running_loop()
-    server = await loop.create_server(lambda: _Connection(state), "127.0.0.1", 0, backlog=4096)
+    server = await loop.create_server(
+        lambda: _Connection(state), "127.0.0.1", settings["port"], backlog=4096
+    )
     print(server.sockets[0].getsockname()[1], flush=True)
     await server.serve_forever()
 

@@ -70,6 +70,11 @@ class HttpEngine:
     def __init__(self, config: HttpConfig) -> None:
         self.config = config
         self._template = load_template(config.template) if config.template else None
+        self._common: dict[str, Any] = {
+            "max_tokens_field": config.max_tokens_field,
+            "token_ids": config.token_ids,
+            "extra": config.extra_body,
+        }
         self._lines: dict[asyncio.AbstractEventLoop, _Line] = {}
         self._random = random.Random()
         self._has_answered = False
@@ -161,15 +166,9 @@ class HttpEngine:
             await line.guard.aclose()
 
     def _request(self, prompt: Prompt, params: SamplingParams, index: int = 0) -> _Request:
-        config = self.config
         if len(prompt) == 0:
             raise EngineError("the prompt is empty: there is nothing to continue")
-        common: dict[str, Any] = {
-            "max_tokens_field": config.max_tokens_field,
-            "token_ids": config.token_ids,
-            "extra": config.extra_body,
-        }
-        opened = ""
+        config, common, opened = self.config, self._common, ""
         if isinstance(prompt, str) or isinstance(prompt[0], int):
             text = cast("str | Sequence[int]", prompt)
             body = openai_api.completions_body(config.model, text, params, **common)
@@ -225,19 +224,20 @@ class HttpEngine:
             await pool.aclose()
 
     async def _sample(self, request: _Request, params: SamplingParams) -> Completion:
-        line = self._lines.get(asyncio.get_running_loop()) or await self._line()
+        loop = asyncio.get_running_loop()
+        line = self._lines.get(loop) or await self._line()
         async with line.slots:
-            loop = asyncio.get_running_loop()
             started = loop.time()
             attempt = 0
+            left = self.config.deadline_seconds
             while True:
-                left = self.config.deadline_seconds - (loop.time() - started)
                 try:
                     return await self._attempt(line.pool, request, params, left)
                 except TryAgain as error:
                     pause = self._pause(error, attempt)
                     spent = loop.time() - started
-                    if pause is None or spent + pause >= self.config.deadline_seconds:
+                    left = self.config.deadline_seconds - spent - (pause or 0.0)
+                    if pause is None or left <= 0:
                         raise self._final(error, request, attempt + 1, spent) from None
                 attempt += 1
                 await asyncio.sleep(pause)

@@ -106,18 +106,23 @@ class Recording:
         """Return how many completions have this very key."""
         return len(self._places.get(key, ()))
 
-    def find(self, key: Key, occurrence: int) -> Completion | str | None:
-        """Return the completion with this key that comes after `occurrence` others.
+    def match(self, key: Key) -> Key | None:
+        """Return the key under which the file answers `key`, or None.
 
         A trajectory fits any parameters; one without a seed also fits any seed.
-
-        Returns:
-            The completion, the text of the error that was recorded in its place, or None.
         """
         wanted = [key, Key(key.prompt, None, key.seed)]
         if not self._seeds[key.prompt]:
             wanted.append(Key(key.prompt, None, None))
-        places = next((found for k in wanted if (found := self._places.get(k))), [])
+        return next((candidate for candidate in wanted if candidate in self._places), None)
+
+    def read(self, key: Key, occurrence: int) -> Completion | str | None:
+        """Return the completion with this very key that comes after `occurrence` others.
+
+        Returns:
+            The completion, the text of the error that was recorded in its place, or None.
+        """
+        places = self._places.get(key, ())
         place = places[occurrence] if occurrence < len(places) else None
         return None if place is None else self._read(place)
 

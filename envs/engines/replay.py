@@ -22,24 +22,9 @@ __all__ = ["RecordingEngine", "ReplayEngine", "open_replay"]
 OnMissing = Literal["error", "stop"]
 
 
-class _Occurrences:
-    """Numbers equal requests in the order in which they were made."""
-
-    def __init__(self) -> None:
-        self._next: Counter[Key] = Counter()
-
-    def of(
-        self, prompts: Sequence[Prompt], params: SamplingParams, start: Recording | None = None
-    ) -> list[tuple[Key, int]]:
-        digest = params_digest(params)
-        out = []
-        for prompt in prompts:
-            key = Key(prompt_digest(prompt), digest, params.seed)
-            if start is not None and key not in self._next:
-                self._next[key] = start.count(key)
-            out.append((key, self._next[key]))
-            self._next[key] += 1
-        return out
+def _keys(prompts: Sequence[Prompt], params: SamplingParams) -> list[Key]:
+    digest = params_digest(params)
+    return [Key(prompt_digest(prompt), digest, params.seed) for prompt in prompts]
 
 
 class ReplayEngine:
@@ -66,7 +51,7 @@ class ReplayEngine:
             raise DataError(f"{path} holds no completions")
         self._model = model
         self._on_missing = on_missing
-        self._occurrences = _Occurrences()
+        self._used: Counter[Key] = Counter()
 
     @property
     def name(self) -> str:
@@ -85,7 +70,7 @@ class ReplayEngine:
             EngineError: the recorded sample was one, or the file has no answer.
             ConfigError: the file has no answer, and `on_missing` is "stop".
         """
-        return [self._found(*request) for request in self._occurrences.of(prompts, params)]
+        return [self._found(key) for key in _keys(prompts, params)]
 
     def describe(self) -> Mapping[str, Any]:
         """Name the file and how many completions it holds."""
@@ -96,15 +81,19 @@ class ReplayEngine:
         """Close the file; calling it twice is harmless."""
         self._recording.close()
 
-    def _found(self, key: Key, occurrence: int) -> Completion:
-        found = self._recording.find(key, occurrence)
+    def _found(self, key: Key) -> Completion:
+        match = self._recording.match(key)
+        found = None
+        if match is not None:
+            found = self._recording.read(match, self._used[match])
+            self._used[match] += 1
         if isinstance(found, Completion):
             return found
         if isinstance(found, str):
             raise EngineError(found)
         missing = (
-            f"{self._recording.path} has no answer for sample {occurrence} of prompt "
-            f"{key.prompt[:12]}…: {self._recording.why_missing(key)}"
+            f"{self._recording.path} has no answer to prompt {key.prompt[:12]}…: "
+            f"{self._recording.why_missing(key)}"
         )
         raise ConfigError(missing) if self._on_missing == "stop" else EngineError(missing)
 
@@ -118,7 +107,7 @@ class RecordingEngine:
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine = engine
         self._recording = Recording(path, appending=True)
-        self._occurrences = _Occurrences()
+        self._asked: Counter[Key] = Counter()
 
     @property
     def name(self) -> str:
@@ -138,14 +127,15 @@ class RecordingEngine:
             ConfigError: as the wrapped engine; not recorded.
         """
         # Numbered before anything is awaited: the order of the calls decides, not of the answers.
-        requests = self._occurrences.of(prompts, params, self._recording)
+        occurrences = [self._occurrence(key) for key in _keys(prompts, params)]
         try:
             completions = await self._engine.sample(prompts, params)
         except EngineError as error:
-            for prompt, (_, occurrence) in zip(prompts, requests, strict=True):
+            for prompt, occurrence in zip(prompts, occurrences, strict=True):
                 self._recording.append(prompt, params, occurrence, str(error))
             raise
-        for prompt, completion, (_, occurrence) in zip(prompts, completions, requests, strict=True):
+        rows = zip(prompts, occurrences, completions, strict=True)
+        for prompt, occurrence, completion in rows:
             self._recording.append(prompt, params, occurrence, completion)
         return completions
 
@@ -157,6 +147,12 @@ class RecordingEngine:
         """Close the wrapped engine and the file; calling it twice is harmless."""
         self._recording.close()
         await self._engine.aclose()
+
+    def _occurrence(self, key: Key) -> int:
+        if key not in self._asked:
+            self._asked[key] = self._recording.count(key)
+        self._asked[key] += 1
+        return self._asked[key] - 1
 
 
 def open_replay(

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import os
 import socket
 import ssl
 from dataclasses import dataclass
@@ -150,6 +151,23 @@ class _Connection(asyncio.Protocol):
             answer.set_exception(error)
 
 
+class _ProxyAnswer(asyncio.Protocol):
+    """Waits for a proxy's answer to CONNECT; `status` is its first line."""
+
+    def __init__(self) -> None:
+        self.status: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        self._head = b""
+
+    def data_received(self, data: bytes) -> None:
+        self._head += data
+        if b"\r\n\r\n" in self._head and not self.status.done():
+            self.status.set_result(self._head.split(b"\r\n", 1)[0].decode("latin-1"))
+
+    def connection_lost(self, error: Exception | None) -> None:
+        if not self.status.done():
+            self.status.set_exception(OSError("the proxy closed the connection"))
+
+
 class HttpPool:
     """Connections to one server, for one event loop. It opens as many as are asked of it at a time.
 
@@ -247,7 +265,8 @@ class HttpPool:
         except TimeoutError as error:
             raise ConnectFailed(f"no connection within {CONNECT_SECONDS:g} s") from error
         except (OSError, ssl.SSLError) as error:
-            raise ConnectFailed(str(error)) from error
+            is_plain = type(error).__module__ == "builtins" and error.errno is not None
+            raise ConnectFailed(os.strerror(error.errno) if is_plain else str(error)) from error
         _keep_alive(transport)
         return connection
 
@@ -255,21 +274,20 @@ class HttpPool:
         """Open a TLS connection through a proxy's CONNECT."""
         target = f"{self._host}:{self._port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *_proxy_login(proxy), "", ""]
-        reader, writer = await asyncio.open_connection(proxy.hostname, proxy.port or 80)
-        try:
-            writer.write("\r\n".join(lines).encode("latin-1"))
-            head = await reader.readuntil(b"\r\n\r\n")
-        except (asyncio.IncompleteReadError, asyncio.LimitOverrunError) as error:
-            writer.transport.abort()
-            raise OSError(f"the proxy {proxy.hostname} broke off") from error
-        status = head.split(b"\r\n", 1)[0].decode("latin-1")
-        if status.split(" ")[1:2] != ["200"]:
-            writer.transport.abort()
-            raise OSError(f"the proxy {proxy.hostname} answered {status!r}")
-        connection = _Connection()
-        transport = await loop.start_tls(
-            writer.transport, connection, self._tls or _tls_context(), server_hostname=self._host
+        plain, waiting = await loop.create_connection(
+            _ProxyAnswer, proxy.hostname, proxy.port or 80
         )
+        connection = _Connection()
+        try:
+            plain.write("\r\n".join(lines).encode("latin-1"))
+            status = await waiting.status
+            if status.split(" ")[1:2] != ["200"]:
+                raise OSError(f"the proxy {proxy.hostname} answered {status!r}")
+            context = self._tls or _tls_context()
+            transport = await loop.start_tls(plain, connection, context, server_hostname=self._host)
+        except BaseException:
+            plain.abort()
+            raise
         assert transport is not None
         connection.connection_made(transport)
         _keep_alive(transport)
