@@ -98,13 +98,15 @@ def build_root(config: dict[str, Any]) -> None:
         os.makedirs(root + path, exist_ok=True)
         mount("tmpfs", root + path, "tmpfs", MS_NOSUID | MS_NODEV, options)
     os.makedirs(root + "/proc")
-    _proc(root + "/proc")
+    _proc(root + "/proc", config["runner_uid"] if config["uid"] is not None else None)
     _enter(root)
 
 
-def _proc(target: str) -> None:
+def _proc(target: str, reader: int | None) -> None:
+    """Mount /proc; where programs have a user of their own, only the group `reader` sees others."""
     flags = MS_NOSUID | MS_NODEV | MS_NOEXEC
-    for options in ("hidepid=invisible", "hidepid=2", ""):
+    hidden = [] if reader is None else [f"hidepid={how},gid={reader}" for how in ("invisible", "2")]
+    for options in (*hidden, ""):
         with contextlib.suppress(OSError):
             mount("proc", target, "proc", flags, options)
             return

@@ -298,14 +298,15 @@ class Supervision:
 
     def _waiting(self) -> float:
         """Seconds for which the program was ready to run while no CPU was free."""
-        pid = self.helper.child()
         longest = 0
-        try:
-            for task in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{task}/schedstat", "rb") as file:
-                    longest = max(longest, int(file.read().split()[1]))
-        except (OSError, IndexError, ValueError):
-            return 0.0
+        own = {*self.slot.helpers, os.getpid()}
+        for pid in descendants(os.getpid()):
+            if pid in own:
+                continue
+            with contextlib.suppress(OSError, IndexError, ValueError):
+                for task in os.listdir(f"/proc/{pid}/task"):
+                    with open(f"/proc/{pid}/task/{task}/schedstat", "rb") as file:
+                        longest = max(longest, int(file.read().split()[1]))
         return longest / 1e9
 
     def _carry(self, fd: int, what: int) -> None:
