@@ -3,8 +3,8 @@
     python benchmarks/http_engine.py [--in-flight 512] [--latency 0.05] [--requests 20000]
 
 The server is tests/mock_server.py in a process of its own; each answer takes `--latency` seconds,
-so the ideal is in-flight / latency. "bound" is the least that a Python process can do for a request: a
-bare asyncio loop that writes the JSON, waits, and reads the JSON of the answer, without parsing
+so the ideal is in-flight / latency. "bound" is the least that Python can do for a request: a bare
+asyncio loop that writes the JSON, waits, and reads the JSON of the answer, without parsing
 HTTP, timeouts, retries or a pool limit. Every round runs all contenders in turn; medians are
 compared. "CPU" is this process's own, which other work on the machine disturbs less than the rate.
 """

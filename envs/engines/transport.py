@@ -17,8 +17,9 @@ import base64
 import os
 import socket
 import ssl
+from collections.abc import Coroutine
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 from urllib.parse import SplitResult, unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -67,26 +68,48 @@ class _Connection(asyncio.Protocol):
         self.reused = False
         self.silent = True
         """Whether nothing of the answer has come yet."""
+        self._loop = asyncio.get_running_loop()
         self._timer: asyncio.TimerHandle | None = None
+        self._expires = 0.0
         self._in_body = False
         self._parser = httptools.HttpResponseParser(self)
         self._headers: list[tuple[bytes, bytes]] = []
         self._body: list[bytes] = []
         self._size = 0
 
-    def request(
-        self, payload: bytes, timeout_seconds: float, loop: asyncio.AbstractEventLoop
-    ) -> asyncio.Future[Response]:
+    def request(self, payload: bytes, timeout_seconds: float) -> asyncio.Future[Response]:
         """Send a whole request; the future fails with `ConnectionBroken` or `TimeoutError`."""
+        loop = self._loop
         self.answer = answer = loop.create_future()
         self.silent = True
-        self._timer = loop.call_later(timeout_seconds, self._fail, TimeoutError())
+        self._expires = expires = loop.time() + timeout_seconds
+        # One timer serves all requests of a connection: it is moved only to an earlier moment, and
+        # moves itself on if it goes off too early. Timers come and go more dearly than requests.
+        if self._timer is None or self._timer.when() > expires:
+            self._set_timer()
         self.transport.write(payload)
         return answer
 
     def close(self) -> None:
         self.usable = False
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
         self.transport.abort()
+
+    def _set_timer(self) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+        self._timer = self._loop.call_at(self._expires, self._expire)
+
+    def _expire(self) -> None:
+        self._timer = None
+        if self.answer is None:
+            return
+        if self._loop.time() < self._expires:
+            self._set_timer()
+        else:
+            self._fail(TimeoutError())
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         assert isinstance(transport, asyncio.Transport)
@@ -136,8 +159,6 @@ class _Connection(asyncio.Protocol):
         if answer is None:
             self.close()
             return
-        if self._timer is not None:
-            self._timer.cancel()
         if not self._parser.should_keep_alive():
             self.usable = False
         if not answer.done():
@@ -145,8 +166,6 @@ class _Connection(asyncio.Protocol):
 
     def _fail(self, error: Exception) -> None:
         answer, self.answer = self.answer, None
-        if self._timer is not None:
-            self._timer.cancel()
         if answer is not None and not answer.done():
             answer.set_exception(error)
 
@@ -185,9 +204,9 @@ class HttpPool:
         self._headers = headers
         self._heads: dict[str, bytes] = {}
         self._idle: list[_Connection] = []
-        self._busy: set[_Connection] = set()
+        self._open: set[_Connection] = set()
 
-    async def post(self, path: str, body: bytes, timeout_seconds: float) -> Response:
+    def post(self, path: str, body: bytes, timeout_seconds: float) -> Coroutine[Any, Any, Response]:
         """Send `body` (JSON) and return the answer, whatever its status.
 
         Raises:
@@ -196,59 +215,58 @@ class HttpPool:
             TimeoutError: the answer took longer than `timeout_seconds`.
         """
         payload = b"%b%d\r\n\r\n%b" % (self._head("POST", path), len(body), body)
-        return await self._exchange(payload, timeout_seconds)
+        return self._exchange(payload, timeout_seconds)
 
-    async def get(self, path: str, timeout_seconds: float) -> Response:
+    def get(self, path: str, timeout_seconds: float) -> Coroutine[Any, Any, Response]:
         """Fetch; raises what `post` does."""
-        return await self._exchange(self._head("GET", path) + b"0\r\n\r\n", timeout_seconds)
+        return self._exchange(self._head("GET", path) + b"0\r\n\r\n", timeout_seconds)
 
     async def aclose(self) -> None:
         """Close every connection; requests under way fail with `ConnectionBroken`."""
-        for connection in (*self._idle, *self._busy):
+        for connection in self._open:
             connection.close()
+        self._open.clear()
         self._idle.clear()
         # Transports report their end to the loop one turn later, and warn if they cannot.
         await asyncio.sleep(0)
 
-    async def _exchange(self, payload: bytes, timeout_seconds: float) -> Response:
-        connection = self._take() or await self._connect(timeout_seconds)
+    async def _exchange(
+        self, payload: bytes, timeout_seconds: float, *, anew: bool = False
+    ) -> Response:
+        connection = None if anew else self._idle_connection()
+        if connection is None:
+            connection = await self._connect(timeout_seconds)
+            self._open.add(connection)
         try:
-            return await self._send(connection, payload, timeout_seconds)
-        except ConnectionBroken:
+            response = await connection.request(payload, timeout_seconds)
+        except BaseException as error:
+            self._drop(connection)
             # Servers close idle connections at any moment. One that was closed just as it was
             # used again says nothing about the server, so the request starts over on a new one.
-            if not (connection.reused and connection.silent):
+            stale = connection.reused and connection.silent and isinstance(error, ConnectionBroken)
+            if not stale:
                 raise
-            connection = await self._connect(timeout_seconds)
-            return await self._send(connection, payload, timeout_seconds)
-
-    async def _send(
-        self, connection: _Connection, payload: bytes, timeout_seconds: float
-    ) -> Response:
-        self._busy.add(connection)
-        try:
-            response = await connection.request(
-                payload, timeout_seconds, asyncio.get_running_loop()
-            )
-        except BaseException:
-            connection.close()
-            raise
-        finally:
-            self._busy.discard(connection)
-        if connection.usable:
-            self._idle.append(connection)
         else:
-            connection.transport.close()
-        return response
+            if connection.usable:
+                self._idle.append(connection)
+            else:
+                self._drop(connection)
+            return response
+        return await self._exchange(payload, timeout_seconds, anew=True)
 
-    def _take(self) -> _Connection | None:
+    def _idle_connection(self) -> _Connection | None:
         # The one used last is the one least likely to have been closed by the server.
         while self._idle:
             connection = self._idle.pop()
             if connection.usable and not connection.transport.is_closing():
                 connection.reused = True
                 return connection
+            self._drop(connection)
         return None
+
+    def _drop(self, connection: _Connection) -> None:
+        self._open.discard(connection)
+        connection.close()
 
     async def _connect(self, timeout_seconds: float) -> _Connection:
         loop = asyncio.get_running_loop()
@@ -266,7 +284,8 @@ class HttpPool:
             raise ConnectFailed(f"no connection within {CONNECT_SECONDS:g} s") from error
         except (OSError, ssl.SSLError) as error:
             is_plain = type(error).__module__ == "builtins" and error.errno is not None
-            raise ConnectFailed(os.strerror(error.errno) if is_plain else str(error)) from error
+            reason = os.strerror(error.errno or 0) if is_plain else str(error)
+            raise ConnectFailed(reason) from error
         _keep_alive(transport)
         return connection
 
@@ -275,7 +294,7 @@ class HttpPool:
         target = f"{self._host}:{self._port}"
         lines = [f"CONNECT {target} HTTP/1.1", f"Host: {target}", *_proxy_login(proxy), "", ""]
         plain, waiting = await loop.create_connection(
-            _ProxyAnswer, proxy.hostname, proxy.port or 80
+            _ProxyAnswer, proxy.hostname or "", proxy.port or 80
         )
         connection = _Connection()
         try:

@@ -11,7 +11,7 @@ import pytest
 from cascade.envs.engines import Engine, open_engine
 from cascade.envs.engines.http import HttpEngine, open_http
 from cascade.errors import ConfigError, EngineError, UnknownNameError
-from cascade.types import Completion, Message, SamplingParams, StopReason
+from cascade.types import Completion, Message, Prompt, SamplingParams, StopReason
 from mock_server import MockServer
 
 OpenEngine = Callable[..., HttpEngine]
@@ -249,7 +249,8 @@ async def test_lone_surrogates_in_an_answer_arrive(
 async def test_prompts_of_one_call_are_answered_in_order_with_seeds_of_their_own(
     mock_server: MockServer, open_mock: OpenEngine
 ) -> None:
-    prompts = [[{"role": "user", "content": f"prompt {i}"}] for i in range(20)]
+    messages: list[Message] = [{"role": "user", "content": f"prompt {i}"} for i in range(20)]
+    prompts: list[Prompt] = [[message] for message in messages]
     completions = await open_mock().sample(prompts, SamplingParams(seed=100))
     assert len(completions) == 20
     sent = {r["body"]["messages"][0]["content"]: r["body"]["seed"] for r in mock_server.requests()}

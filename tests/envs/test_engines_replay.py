@@ -16,7 +16,7 @@ from cascade.envs.engines.scripted import ScriptedEngine
 from cascade.envs.rollout import rollout
 from cascade.envs.trajectories import TrajectoryWriter
 from cascade.errors import ConfigError, DataError, DataNotFoundError, EngineError
-from cascade.types import Completion, Prompt, SamplingParams, StopReason
+from cascade.types import Completion, Message, Prompt, SamplingParams, StopReason
 from echo_env import TwiceEnv
 
 PARAMS = SamplingParams(max_tokens=64)
@@ -34,7 +34,8 @@ RICH = Completion(
 
 
 def asking(text: str) -> Prompt:
-    return [{"role": "user", "content": text}]
+    message: Message = {"role": "user", "content": text}
+    return [message]
 
 
 def numbered(text: str) -> ScriptedEngine:
