@@ -98,6 +98,13 @@ _BETWEEN = re.compile(
 )
 
 
+_TURN = re.compile(
+    r"[.!?]\s|\b(?:wait|no|not|actually|so|thus|hence|therefore|but|final(?:ly)?|correct(?:ed)?)\b",
+    re.IGNORECASE,
+)
+"""A new sentence or a correction: the box after it replaces the one before."""
+
+
 def _chosen(text: str, found: list[_Box], policy: Policy) -> Found:
     if policy.boxes == "first":
         return _non_empty(found[0].inside, "the first box")
@@ -108,7 +115,8 @@ def _chosen(text: str, found: list[_Box], policy: Policy) -> Found:
     group = [found[-1]]
     for box in reversed(found[:-1]):
         between = text[box.end : group[0].start]
-        if "\n" in between and not (len(between) < 60 and _BETWEEN.fullmatch(between)):
+        side_by_side = len(between) < 60 and _BETWEEN.fullmatch(between)
+        if not side_by_side and ("\n" in between or _TURN.search(between)):
             break
         group.insert(0, box)
     different = list(dict.fromkeys("".join(box.inside.split()) for box in group))
@@ -193,5 +201,5 @@ def _is_bare_answer(text: str) -> bool:
     words = re.findall(r"(?<![\\A-Za-z])[A-Za-z]{2,}", re.sub(r"\\[A-Za-z]+", " ", text))
     if re.search(r"[.!?]\s+[A-Z]", text):
         return False
-    is_sentence = words and text.endswith(".") and re.search(r"[0-9$]", text)
+    is_sentence = words and (text.endswith(".") or "=" in text) and re.search(r"[0-9$]", text)
     return len(words) <= 3 and not is_sentence

@@ -104,6 +104,19 @@ class TestSeveralBoxes:
             assert math.verify(response, "5").status is VerdictStatus.WRONG
             assert math.verify(response, "5, 7").status is VerdictStatus.CORRECT
 
+    @pytest.mark.parametrize(
+        "between", [" wait, no. So it is ", ". Then the answer is ", ", but that counts twice: "]
+    )
+    def test_a_corrected_box_is_replaced_by_the_one_after_it(self, between: str) -> None:
+        """Also on the same line."""
+        response = f"It is \\boxed{{7}}{between}\\boxed{{5}}"
+        assert math.verify(response, "5").status is VerdictStatus.CORRECT
+        assert math.verify(response, "7").status is VerdictStatus.WRONG
+
+    def test_a_worked_sentence_ends_in_its_answer(self) -> None:
+        """Without a box, the last number of a sentence counts."""
+        assert math.verify("so 7 + 7 = 14 dollars", "14").status is VerdictStatus.CORRECT
+
     def test_one_answer_boxed_twice_is_one_answer(self) -> None:
         """Repetition is no hedge."""
         assert math.verify(r"\boxed{5}, that is $\boxed{5}$", "5").reward == 1.0
