@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import hashlib
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import replace
@@ -68,7 +69,7 @@ async def rollout(
     stop_reason = StopReason.ERROR
     while verdict is None:
         try:
-            turn_params = _for_turn(params, seed, len(completions))
+            turn_params = _for_turn(params, env, seed, len(completions))
             completion = (await engine.sample([conversation], turn_params))[0]
         except EngineError as error:
             verdict = Verdict.fault(f"engine: {error}")
@@ -76,7 +77,9 @@ async def rollout(
         completions.append(completion)
         env.message_cut_off = completion.stop_reason is StopReason.LENGTH
         try:
-            conversation, earned, terminated, truncated, info = await _step(env, completion.text)
+            conversation, earned, terminated, truncated, info = await _step(
+                env, _message_of(completion)
+            )
         except (ConfigError, DataError, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: a broken judge is a recorded FAULT
@@ -111,10 +114,29 @@ async def _step(env: TextEnv, text: str) -> tuple[Observation, float, bool, bool
     return await asyncio.to_thread(env.step, text)
 
 
-def _for_turn(params: SamplingParams, seed: int | None, turn: int) -> SamplingParams:
+def _for_turn(params: SamplingParams, env: TextEnv, seed: int | None, turn: int) -> SamplingParams:
+    """Return this turn's parameters: its own seed, and the functions that the task offers."""
+    if env.task.tools:
+        params = replace(params, extra={**params.extra, "tools": list(env.task.tools)})
     if seed is None:
         return params
     return replace(params, seed=derive_seed(seed, "turn", turn))
+
+
+def _message_of(completion: Completion) -> str:
+    """Return the assistant's message as text, with the calls that a server took out put back.
+
+    The arguments go back as the model wrote them, so a malformed call stays malformed.
+    """
+    if not completion.tool_calls:
+        return completion.text
+    calls = []
+    for call in completion.tool_calls:
+        function = call.get("function", {})
+        name, arguments = json.dumps(function.get("name")), function.get("arguments", "{}")
+        written = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        calls.append(f'<tool_call>\n{{"name": {name}, "arguments": {written}}}\n</tool_call>')
+    return "\n".join([completion.text, *calls]).lstrip("\n")
 
 
 def _ending(info: Info, completion: Completion) -> tuple[Verdict, StopReason]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -20,6 +21,7 @@ from cascade.errors import (
 )
 from cascade.types import (
     Completion,
+    Message,
     Prompt,
     SamplingParams,
     StopReason,
@@ -27,6 +29,7 @@ from cascade.types import (
     Verdict,
     VerdictStatus,
 )
+from cascade.verifiers.tools import parse_calls
 from echo_env import CallEngine, TwiceEnv
 
 PARAMS = SamplingParams(max_tokens=16)
@@ -153,6 +156,36 @@ def test_a_cut_off_message_is_the_reason_the_episode_ended() -> None:
     assert run(TwiceEnv(), engine, seed=0).stop_reason is StopReason.LENGTH
 
 
+class OfferingEnv(TwiceEnv):
+    heard: str = ""
+
+    def begin(self, task: Task) -> tuple[Message, ...]:
+        self._task = replace(task, tools=({"type": "function", "function": {"name": "f"}},))
+        return super().begin(task)
+
+    def respond(self, text: str) -> Turn:
+        self.heard = text
+        return Turn(verdict=Verdict.wrong(text))
+
+
+def test_the_tools_of_a_task_reach_the_engine_and_calls_come_back_as_text() -> None:
+    """Also where the server's parser took the calls out of the text, malformed ones as they are."""
+    offered: list[Any] = []
+
+    def reply(prompt: Prompt, params: SamplingParams) -> Completion:
+        offered.append(params.extra["tools"])
+        call = {"function": {"name": "f", "arguments": '{"x": 1'}}
+        return Completion("I call f.", StopReason.TOOL_CALLS, tool_calls=(call,))
+
+    env = OfferingEnv()
+    run(env, CallEngine(reply), seed=0)
+    assert offered == [[{"type": "function", "function": {"name": "f"}}]]
+    expected = '<tool_call>\n{"name": "f", "arguments": {"x": 1}\n</tool_call>'
+    assert env.heard == f"I call f.\n{expected}"
+    parsed = parse_calls(env.heard)
+    assert (len(parsed.calls), len(parsed.malformed)) == (0, 1)
+
+
 def test_derived_seeds_depend_on_their_parts_alone() -> None:
     assert derive_seed("a", 1) == derive_seed("a", 1)
     assert len({derive_seed(a, b) for a in range(20) for b in range(20)}) == 400
@@ -209,3 +242,20 @@ class Unseeded(SayOnceEnv):
 def test_check_env_names_the_clause_that_is_broken(kind: type[TwiceEnv], message: str) -> None:
     with pytest.raises(ContractError, match=message):
         check_env(kind)
+
+
+def test_a_seed_given_with_a_named_task_governs_what_is_drawn_later() -> None:
+    """The generator is made when first used, from the seed of the last reset that had one."""
+    env = TwiceEnv("mini_arithmetic")
+    task_id = env.tasks[0].id
+    env.reset(seed=5)
+    expected = env.np_random.random(3).tolist()
+    first = env.reset(seed=5)[1]["task"]
+    for again in (5, None):
+        env.reset(seed=5, options={"task": task_id})
+        assert env.np_random_seed == 5
+        if again is None:
+            assert env.reset()[1]["task"] == first
+        else:
+            env.np_random.integers(len(env.tasks))  # what a reset without a task draws first
+            assert env.np_random.random(3).tolist() == expected
