@@ -124,9 +124,10 @@ def detect(text: str) -> str | None:
 
 def _letters(text: str) -> dict[str, int]:
     """Letters of each script; those that stand for a syllable or a word count double."""
-    return {
+    patterns = {"latin": _PATTERNS["latin"]} if text.isascii() else _PATTERNS
+    return dict.fromkeys(_PATTERNS, 0) | {
         script: sum(map(len, pattern.findall(text))) * (2 if script in _DENSE else 1)
-        for script, pattern in _PATTERNS.items()
+        for script, pattern in patterns.items()
     }
 
 

@@ -154,7 +154,10 @@ def tokens(text: str) -> Iterator[str]:
     """
     for sentence in sentences(text):
         for token in _TOKEN.findall(sentence):
-            yield from _split_clitic(token)
+            if "'" in token or token[-1] == ".":
+                yield from _split_clitic(token)
+            else:
+                yield token
 
 
 def _split_clitic(token: str) -> Iterator[str]:
