@@ -11,7 +11,7 @@ import copy
 import os
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import TYPE_CHECKING, Any, ClassVar
 
 import gymnasium
 
@@ -20,6 +20,9 @@ from cascade.envs.spaces import ConversationSpace, TextSpace
 from cascade.envs.tasksets import TaskSet
 from cascade.errors import ConfigError, ResetNeededError, UnknownNameError
 from cascade.types import Message, StopReason, Task, Verdict, Verifier
+
+if TYPE_CHECKING:
+    import numpy as np
 
 __all__ = ["Info", "SingleTurnEnv", "TextEnv", "Turn"]
 
@@ -66,6 +69,7 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}  # type: ignore[misc]
     default_tasks: ClassVar[Tasks]
+    _late_seed: int | None = None
 
     def __init__(
         self,
@@ -107,6 +111,17 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
             raise ResetNeededError(f"{type(self).__name__} has no task yet: call reset() first")
         return self._task
 
+    @property
+    def np_random(self) -> np.random.Generator:
+        """The generator of this episode's chances; made from the seed when first asked for."""
+        if self._np_random is None and self._late_seed is not None:
+            super().reset(seed=self._late_seed)
+        return super().np_random
+
+    @np_random.setter
+    def np_random(self, value: np.random.Generator) -> None:
+        self._np_random, self._np_random_seed = value, -1
+
     def reset(
         self, *, seed: int | None = None, options: dict[str, Any] | None = None
     ) -> tuple[Observation, Info]:
@@ -115,8 +130,13 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
         Raises:
             UnknownNameError: `options["task"]` is not in the task set.
         """
-        super().reset(seed=seed)
         task_id = (options or {}).get("task")
+        if task_id is None or seed is None:
+            super().reset(seed=seed)
+            self._late_seed = None if seed is not None else self._late_seed
+        else:
+            # The task is named: a generator, which costs a fifth of an episode, may never be used.
+            self._np_random, self._np_random_seed, self._late_seed = None, seed, seed
         if task_id is None:
             task = self.tasks[int(self.np_random.integers(len(self.tasks)))]
         else:

@@ -27,6 +27,7 @@ __all__ = [
 ]
 
 FORMAT = "cascade.trajectory/1"
+_encode = json.JSONEncoder(separators=(",", ":")).encode
 
 
 def json_of_trajectory(trajectory: Trajectory) -> dict[str, Any]:
@@ -126,7 +127,7 @@ class TrajectoryWriter:
             OSError: the disk is full or gone; the file then ends with a torn line at most.
         """
         # ASCII escapes keep lone surrogates, which a model can emit, writable and readable.
-        line = json.dumps(json_of_trajectory(trajectory), separators=(",", ":")).encode() + b"\n"
+        line = _encode(json_of_trajectory(trajectory)).encode() + b"\n"
         written = os.write(self._descriptor, line)
         while written < len(line):
             written += os.write(self._descriptor, line[written:])
