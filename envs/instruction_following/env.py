@@ -25,7 +25,8 @@ class InstructionFollowingEnv(SingleTurnEnv):
         tasks: see `TextEnv`; generated tasks if not given.
         mode: "strict" or "loose"; see `cascade.verifiers.instructions.verify`.
         reward: "binary" (all rules kept) or "fraction" (share of rules kept).
-        standard: "published" judges as the benchmarks do; "sound" closes their known gaps.
+        standard: "sound" judges by the rules' own words; "published" as the benchmarks do, whose
+            checkers reward some junk (docs/instructions.md).
         data_dir, render_mode: see `TextEnv`.
     """
 
@@ -37,7 +38,7 @@ class InstructionFollowingEnv(SingleTurnEnv):
         *,
         mode: Any = "strict",
         reward: Any = "binary",
-        standard: Any = "published",
+        standard: Any = "sound",
         data_dir: str | os.PathLike[str] | None = None,
         render_mode: str | None = None,
     ) -> None:
