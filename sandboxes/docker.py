@@ -142,7 +142,11 @@ class _Container:
             docker.errors.APIError, requests.exceptions.RequestException, OSError
         ):
             self._api.remove_container(self.ident, force=True)
-        self._response = None
+        if self._response is not None:
+            # Closing one may find the other closed already, which the HTTP client reports.
+            with contextlib.suppress(ValueError, OSError):
+                self._response.close()
+            self._response = None
 
     def diagnose(self) -> str:
         """Say what the engine knows."""

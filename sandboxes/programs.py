@@ -90,7 +90,7 @@ class Program:
     language: str
     """A name that `Sandbox.languages` lists: "python", "cpp17", "cpp20", "c", "rust", …"""
     source: str | bytes
-    """The main file. A `str` is encoded as UTF-8; lone surrogates become a compile error."""
+    """The main file. A `str` is encoded as UTF-8; with lone surrogates no compiler takes it."""
     files: Mapping[str, str | bytes] = field(default_factory=dict)
     """More files of the program (headers, modules, stubs): relative path -> content."""
     flags: tuple[str, ...] = ()
@@ -151,17 +151,5 @@ def check_relative(files: Mapping[str, str | bytes]) -> None:
 
 
 def as_bytes(text: str | bytes) -> bytes:
-    """Encode as UTF-8; lone surrogates, which have no UTF-8 form, go out as `?`.
-
-    Python's own `surrogateescape` range (U+DC80 to U+DCFF) turns back into the byte it stands for.
-    """
-    if isinstance(text, bytes):
-        return text
-    try:
-        return text.encode()
-    except UnicodeEncodeError:
-        pass
-    try:
-        return text.encode("utf-8", "surrogateescape")
-    except UnicodeEncodeError:
-        return text.encode("utf-8", "replace")
+    """Encode as UTF-8; lone surrogates keep their three-byte form, which no decoder takes."""
+    return text if isinstance(text, bytes) else text.encode("utf-8", "surrogatepass")

@@ -262,7 +262,11 @@ class Slot:
                     waiting[ident] = len(run.stdin) + len(run.spec or b"")
                 if not waiting:
                     return
-                header, body = self._answer()
+                try:
+                    header, body = self._answer()
+                except RefusedError:
+                    waiting.pop(next(iter(waiting)))  # answers come in order
+                    raise
                 waiting.pop(header["id"])
                 yield self._raw(header, body)
         finally:

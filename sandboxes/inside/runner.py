@@ -77,6 +77,8 @@ class Runner:
                 self.send({"op": "lost", "id": header.get("id"), "reason": str(error)})
                 return
             except (OSError, ValueError, KeyError) as error:
+                if header["op"] == "run" and not header.get("keep"):
+                    self.slot.box.wipe()
                 reason = f"{type(error).__name__}: {error}"
                 self.send({"op": "error", "id": header.get("id"), "reason": reason})
 
@@ -155,6 +157,14 @@ class Runner:
         watch = Watch(header["cpu"], header["wall"], header["memory"], header["output"])
         interactive: list[list[str] | None] = header.get("channels", [])
         driver: int = header.get("driver", EXEC)
+        request = Request(
+            driver,
+            self.resolve(header["argv"]),
+            header.get("env") or (self.env if driver == EXEC else []),
+            header.get("cwd") or self.slot.box.path,
+            Rlimits(*header["rlimits"]),
+            bool(header.get("inet")),
+        ).pack()
         with self.slot.box.as_owner():
             out_r, out_w = os.pipe2(os.O_CLOEXEC)
             err_r, err_w = os.pipe2(os.O_CLOEXEC)
@@ -175,14 +185,6 @@ class Runner:
         for head, piece in early:
             self.take_input(head, piece)
         helper = self.spawner if driver == EXEC else self.zygote
-        request = Request(
-            driver,
-            self.resolve(header["argv"]),
-            header.get("env") or (self.env if driver == EXEC else []),
-            header.get("cwd") or self.slot.box.path,
-            Rlimits(*header["rlimits"]),
-            bool(header.get("inet")),
-        ).pack()
         supervision = Supervision(
             self.slot,
             helper,

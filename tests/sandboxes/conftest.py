@@ -2,22 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
-from pathlib import Path
+from typing import Any
 
 import pytest
-from conftest import unavailable
 
 from cascade.errors import SandboxError
-from cascade.sandboxes import Case, Program, Report, Sandbox, open_sandbox
-
-sys.path.insert(0, str(Path(__file__).parent))
-
-GOOD = Program("python", "a, b = map(int, input().split())\nprint(a + b)\n")
+from cascade.sandboxes import Sandbox, open_sandbox
+from conftest import unavailable
 
 
-def open_or_skip(kind: str, **settings: object) -> Sandbox:
+def open_or_skip(kind: str, **settings: Any) -> Sandbox:
     try:
         return open_sandbox(kind, **settings)
     except SandboxError as error:
@@ -43,8 +38,3 @@ def cell(kind: str) -> Iterator[Sandbox]:
     """One worker, so that one run follows the other in the same slot."""
     with open_or_skip(kind, workers=1, disk_bytes=96 << 20) as opened:
         yield opened
-
-
-def judge_good(box: Sandbox) -> Report:
-    """Judge a program that is right."""
-    return box.judge(GOOD, [Case("1 2", "3"), Case("20 22", "42")])

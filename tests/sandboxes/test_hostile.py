@@ -6,10 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
-from hostile_isolation import COMPILER, ISOLATION
-from hostile_programs import FILES, MEMORY, OUTPUT, PROCESSES, TIME, Hostile
 
 from cascade.sandboxes import Case, Limits, Program, Sandbox, Status
+from sandbox_cases.isolation import COMPILER, ISOLATION
+from sandbox_cases.programs import FILES, MEMORY, OUTPUT, PROCESSES, TIME, Hostile
 
 PROBE = Program(
     "python",

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hostile_programs import ROOMY, SHORT, A, Hostile, c, py
+from sandbox_cases.programs import ROOMY, SHORT, A, Hostile, c, py
 
 ISOLATION = [
     py(

@@ -68,10 +68,7 @@ TIME = [
     py(
         6,
         "a child burns and nobody waits",
-        "import os, time\n"
-        "if os.fork() == 0:\n"
-        "    while True: pass\n"
-        "time.sleep(100)",
+        "import os, time\nif os.fork() == 0:\n    while True: pass\ntime.sleep(100)",
         TLE,
     ),
     py(7, "holds the interpreter's lock", "x = 7 ** (10 ** 8)", TLE, MLE),
@@ -120,9 +117,7 @@ MEMORY = [
     py(
         15,
         "memory in a memory file",
-        "import os\n"
-        "fd = os.memfd_create('x')\n"
-        "while True: os.write(fd, b'x' * (1 << 20))",
+        "import os\nfd = os.memfd_create('x')\nwhile True: os.write(fd, b'x' * (1 << 20))",
         MLE,
         FLE,
     ),
@@ -160,7 +155,13 @@ MEMORY = [
 ]
 
 PROCESSES = [
-    py(22, "fork bomb", "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass", TLE, WALL),
+    py(
+        22,
+        "fork bomb",
+        "import os\nwhile True:\n    try: os.fork()\n    except OSError: pass",
+        TLE,
+        WALL,
+    ),
     py(
         23,
         "thread bomb",
@@ -198,18 +199,13 @@ PROCESSES = [
     py(
         26,
         "daemon that holds the output",
-        "import os, time\n"
-        "print('held', flush=True)\n"
-        "if os.fork() == 0: time.sleep(60)",
+        "import os, time\nprint('held', flush=True)\nif os.fork() == 0: time.sleep(60)",
         A,
     ),
     py(
         27,
         "two hundred zombies",
-        "import os\n"
-        "for _ in range(200):\n"
-        "    if os.fork() == 0: os._exit(0)\n"
-        "print('held')",
+        "import os\nfor _ in range(200):\n    if os.fork() == 0: os._exit(0)\nprint('held')",
         A,
         limits=ROOMY,
     ),
@@ -311,14 +307,17 @@ FILES = [
         MLE,
         limits=ROOMY,
     ),
-    py(44, "takes all inodes", "i = 0\nwhile True:\n    open(f'f{i}', 'w').close(); i += 1", FLE, limits=ROOMY),
+    py(
+        44,
+        "takes all inodes",
+        "i = 0\nwhile True:\n    open(f'f{i}', 'w').close(); i += 1",
+        FLE,
+        limits=ROOMY,
+    ),
     py(
         45,
         "four thousand folders deep",
-        "import os\n"
-        "for _ in range(4000):\n"
-        "    os.mkdir('d'); os.chdir('d')\n"
-        "print('held')",
+        "import os\nfor _ in range(4000):\n    os.mkdir('d'); os.chdir('d')\nprint('held')",
         A,
         limits=ROOMY,
     ),

@@ -1,0 +1,123 @@
+"""`cascade-sandbox`: what this machine can isolate, the image, and what a run costs."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+from collections.abc import Sequence
+from typing import Any
+
+from cascade.errors import CascadeError, SandboxError
+from cascade.sandboxes.bench import bench_kind, bench_peers, floor, median_ms
+from cascade.sandboxes.docker import IMAGE
+from cascade.sandboxes.image import DEFAULT_LANGUAGES, FULL_LANGUAGES, build_image
+from cascade.sandboxes.local import best_level
+from cascade.sandboxes.opening import open_sandbox
+from cascade.sandboxes.probes import run_probes
+from cascade.sandboxes.programs import Case, Program
+from cascade.sandboxes.verdicts import Status
+
+__all__ = ["main"]
+
+KINDS = ("docker", "local")
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command line; returns the exit code."""
+    options = _parser().parse_args(argv)
+    command = {"doctor": _doctor, "build": _build, "bench": _bench}[options.command]
+    try:
+        return command(options)
+    except CascadeError as error:
+        print(f"cascade-sandbox: {error}", file=sys.stderr)
+        return 1
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(prog="cascade-sandbox", description=__doc__)
+    commands = parser.add_subparsers(dest="command", required=True)
+    doctor = commands.add_parser("doctor", help="prove each limit on this machine")
+    doctor.add_argument("--kind", choices=(*KINDS, "all"), default="all")
+    doctor.add_argument("--runtime", help='Docker runtime, for example "runsc"')
+    build = commands.add_parser("build", help="build the Docker image")
+    build.add_argument(
+        "--languages",
+        default=",".join(DEFAULT_LANGUAGES),
+        help='comma-separated, or "all"; default: %(default)s',
+    )
+    build.add_argument("--numpy", action="store_true", help="include NumPy")
+    build.add_argument("--tag", default=IMAGE)
+    build.add_argument("--method", choices=("auto", "dockerfile", "debootstrap"), default="auto")
+    bench = commands.add_parser("bench", help="time a run beside other ways to run it")
+    bench.add_argument("--kind", choices=(*KINDS, "all"), default="all")
+    bench.add_argument("--seconds", type=float, default=3.0, help="for each rate")
+    return parser
+
+
+def _kinds(choice: str) -> tuple[str, ...]:
+    return KINDS if choice == "all" else (choice,)
+
+
+def _doctor(options: argparse.Namespace) -> int:
+    """Prove each limit, and say what is missing. Exit code 1 if no back end holds all."""
+    level, reasons = best_level()
+    print(f"local level: {level}" + "".join(f"\n  {reason}" for reason in reasons))
+    sound = False
+    for kind in _kinds(options.kind):
+        print(f"\n{kind}:")
+        settings = {"runtime": options.runtime} if kind == "docker" and options.runtime else {}
+        try:
+            sound |= _examine(kind, settings)
+        except SandboxError as error:
+            print(f"  not available: {error}")
+    return 0 if sound else 1
+
+
+def _examine(kind: str, settings: dict[str, Any]) -> bool:
+    held = True
+    with open_sandbox(kind, workers=1, spare=False, **settings) as box:
+        print(f"  isolation: {box.isolation()}")
+        print(f"  languages: {', '.join(box.languages())}")
+        for probe, status, reason in run_probes(box):
+            good = status in probe.shows
+            held &= good
+            found = "holds" if good else f"DOES NOT HOLD: {status.value} {reason}"
+            print(f"  {probe.limit:<24} {found}")
+        program = Program("python", "print(input())")
+        cost = median_ms(lambda: box.judge(program, [Case("x", "x")]), 100)
+        print(f"  a Python run costs {cost:.2f} ms")
+        held &= box.judge(program, [Case("x", "x")]).status is Status.ACCEPTED
+    return held
+
+
+def _build(options: argparse.Namespace) -> int:
+    """Build the image."""
+    names = FULL_LANGUAGES if options.languages == "all" else options.languages.split(",")
+    numpy = options.numpy or options.languages == "all"
+    ident = build_image(names, numpy=numpy, tag=options.tag, method=options.method)
+    print(f"{options.tag} is {ident}")
+    return 0
+
+
+def _bench(options: argparse.Namespace) -> int:
+    """Measure the floor, the peers and the back ends in one sitting, and print ratios."""
+    rows = [*floor(), *bench_peers()]
+    for kind in _kinds(options.kind):
+        try:
+            rows += bench_kind(kind, options.seconds)
+        except SandboxError as error:
+            print(f"{kind}: not available: {error}")
+    for row in rows:
+        print(row)
+    values = {row.what: row.value for row in rows}
+    for kind in _kinds(options.kind):
+        mine = values.get(f"{kind}: Python test, among 100")
+        for way in ("docker run", "docker exec", "plain subprocess", "bwrap"):
+            theirs = values.get(f"peer: {way}, python")
+            if mine and theirs:
+                print(f"{way} costs {theirs / mine:.1f} times a Python test of {kind}")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
