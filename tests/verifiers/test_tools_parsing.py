@@ -180,6 +180,7 @@ MALFORMED: list[tuple[CallFormat, str]] = [
     ("python", "clock.now(3)"),
     ("python", "get_weather(days=1e999)"),
     ("python", "get_weather(days=3j)"),
+    ("python", "get_weather(days=1if 2else 3)"),
     ("python", "Let me see.\nget_weather(city='Oslo')"),
 ]  # fmt: skip
 
