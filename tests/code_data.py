@@ -11,6 +11,7 @@ from typing import Any
 
 from cascade.errors import SandboxError
 from cascade.sandboxes import Sandbox, open_sandbox
+from cascade.verifiers.code.package_files import linked
 from conftest import unavailable
 
 __all__ = ["KINDS", "kattis_files", "opened", "read_gz"]
@@ -36,14 +37,16 @@ def kattis_files(folder: Path) -> dict[str, bytes]:
     for submission in read_gz(folder / "submissions.jsonl.gz"):
         name = f"submissions/{submission['expected']}/{submission['file']}"
         files[name] = submission["source"].encode()
-    return files
+    return dict(linked(files))
 
 
 @contextlib.contextmanager
 def opened(kind: str, **settings: Any) -> Iterator[Sandbox]:
     """An open sandbox; the test skips where this machine has none of that kind."""
     try:
-        sandbox = open_sandbox(kind, **{"workers": 2, "spare": False, **settings})
+        sandbox = open_sandbox(
+            kind, **{"workers": 2, "spare": False, "silence_seconds": 120, **settings}
+        )
     except SandboxError as error:
         unavailable(f"no {kind} sandbox: {str(error).splitlines()[0]}")
         raise AssertionError from error

@@ -20,7 +20,7 @@ from cascade.types import Message, Task
 __all__ = ["mini_task", "solution"]
 
 SHOWN = (0, 1, 2, 3, 10)
-HIDDEN = (4, 5, 7, 8, 12, 19, 30, -1, -6)
+HIDDEN = (4, 7, 12, 19, -1, -6)
 PROMPT = "Write f(x) in Python, in one line.\n{examples}"
 _MAX_DRAWS = 10_000
 

@@ -14,6 +14,7 @@ from cascade.verifiers.code.fences import Found, extract_program, find_program
 from cascade.verifiers.code.problem import Problem, Submission
 from cascade.verifiers.code.reference import problem_of
 from cascade.verifiers.code.scoring import AllTests, Fraction, Score, Scoring, WeightedGroups
+from cascade.verifiers.code.timing import calibrated
 from cascade.verifiers.code.verifier import (
     NO_PROGRAM,
     CodeVerifier,
@@ -33,6 +34,7 @@ __all__ = [
     "Scoring",
     "Submission",
     "WeightedGroups",
+    "calibrated",
     "extract_program",
     "find_program",
     "problem_of",

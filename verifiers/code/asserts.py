@@ -94,17 +94,30 @@ def _entry_of(tests: list[Any]) -> str:
 
 
 def _needs_objects(tests: list[Any], setup: str, entry: str) -> bool:
-    """Whether the tests use names of the program other than the function: its classes."""
+    """Whether the tests need more than calls of `entry` with plain data.
+
+    They do where they use other names of the program (its classes), hand over a type or function
+    as an argument, or test a function that is called like a builtin.
+    """
+    if not entry:
+        return True
     loaded: set[str] = set()
     bound = {entry, *vars(builtins)}
-    for node in ast.walk(_parsed("\n".join([setup, *map(str, tests)]))):
+    tree = _parsed("\n".join([setup, *map(str, tests)]))
+    for node in ast.walk(tree):
         if isinstance(node, ast.Name):
             (loaded if isinstance(node.ctx, ast.Load) else bound).add(node.id)
         elif isinstance(node, ast.alias):
             bound.add((node.asname or node.name).partition(".")[0])
         elif isinstance(node, ast.arg):
             bound.add(node.arg)
+        elif isinstance(node, ast.Call) and any(map(_is_builtin, node.args)):
+            return True
     return bool(loaded - bound)
+
+
+def _is_builtin(node: ast.expr) -> bool:
+    return isinstance(node, ast.Name) and node.id in vars(builtins)
 
 
 def _parsed(source: str) -> ast.Module:

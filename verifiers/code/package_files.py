@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import posixpath
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from cascade.errors import DataError, DataNotFoundError
 
-__all__ = ["Files", "as_text", "read_files", "sub_files"]
+__all__ = ["Files", "as_text", "linked", "read_files", "sub_files"]
 
 Files = Mapping[str, bytes]
 """Relative path with forward slashes -> content."""
@@ -26,11 +27,7 @@ def read_files(path: Path) -> Files:
         DataError: it is neither a folder nor a zip archive, or unpacks to more than 2 GiB.
     """
     if path.is_dir():
-        return {
-            file.relative_to(path).as_posix(): file.read_bytes()
-            for file in sorted(path.rglob("*"))
-            if file.is_file()
-        }
+        return _read_folder(path)
     if not path.is_file():
         raise DataNotFoundError(f"there is no package at {str(path)!r}")
     try:
@@ -46,8 +43,41 @@ def read_files(path: Path) -> Files:
         raise DataError(f"{path}: not a readable zip archive ({error})") from error
     tops = {name.partition("/")[0] for name in files}
     if len(tops) == 1 and all("/" in name for name in files):
-        return sub_files(files, f"{tops.pop()}/")
-    return files
+        files = dict(sub_files(files, f"{tops.pop()}/"))
+    return linked(files)
+
+
+def _read_folder(path: Path) -> Files:
+    root = path.resolve()
+    files = {}
+    for file in sorted(path.rglob("*")):
+        if file.is_file():
+            if not file.resolve().is_relative_to(root):
+                raise DataError(f"{file}: a link that leaves the package")
+            files[file.relative_to(path).as_posix()] = file.read_bytes()
+    return linked(files)
+
+
+_LONGEST_LINK = 400
+
+
+def linked(files: Files) -> Files:
+    """Follow links that were kept as text: in archives, and in checkouts without links.
+
+    Such a file holds nothing but the relative path of another file of the package.
+    """
+    found = dict(files)
+    for name, body in files.items():
+        for _ in range(8):
+            if not body.startswith((b"../", b"./")) or len(body) > _LONGEST_LINK or b"\n" in body:
+                break
+            target = posixpath.join(posixpath.dirname(name), body.decode("utf-8", "replace"))
+            target = posixpath.normpath(target)
+            if target not in files:
+                break
+            body = files[target]
+        found[name] = body
+    return found
 
 
 def sub_files(files: Files, folder: str) -> Files:
