@@ -278,11 +278,10 @@ def _completion(
     tool_calls: tuple[Mapping[str, Any], ...] = (),
 ) -> Completion:
     usage = answer.get("usage")
-    usage = usage if isinstance(usage, dict) else {}
-    num_tokens, num_prompt_tokens = (
-        count if isinstance(count := usage.get(name), int) else None
-        for name in ("completion_tokens", "prompt_tokens")
-    )
+    num_tokens = num_prompt_tokens = None
+    if isinstance(usage, dict):
+        num_tokens = _count(usage.get("completion_tokens"))
+        num_prompt_tokens = _count(usage.get("prompt_tokens"))
     values: tuple[float, ...] | None = None
     if params.logprobs:
         if logprobs is None and num_tokens != 0:
@@ -310,6 +309,10 @@ def _completion(
         num_prompt_tokens=num_prompt_tokens,
         num_tokens=num_tokens if num_tokens is not None or token_ids is None else len(token_ids),
     )
+
+
+def _count(value: Any) -> int | None:
+    return value if isinstance(value, int) else None
 
 
 def _checked(values: Any, kind: Any, what: str) -> tuple[Any, ...]:
