@@ -1,7 +1,7 @@
 """HTTP/1.1 requests over kept-alive connections, with as little Python as possible in between.
 
-Why not a client library: with 512 requests in flight, a bare asyncio loop that only writes and reads
-counts as 1; the engine on this module reaches 0.8, bare aiohttp 0.26, and bare httpx 0.007
+Why not a client library: with 512 requests in flight, a bare asyncio loop that only writes and
+reads counts as 1; the engine on this module reaches 0.8, bare aiohttp 0.26, and bare httpx 0.007
 (its pool looks through every connection for every request). `benchmarks/http_engine.py` prints
 these ratios. Parsing is llhttp's (`httptools`), so this module holds connections and nothing else;
 it knows nothing of models, JSON or retries.
