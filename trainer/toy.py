@@ -18,12 +18,12 @@ import math
 import os
 import random
 import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cascade.envs.mini import KINDS, Kind, mini_task, solution
+from cascade.envs.mini import Kind, mini_task, solution
 from cascade.errors import ConfigError
 from cascade.trainer.sft import Example, SftConfig, SftStep, encode_conversations, train_sft
 from cascade.trainer.templates import load_template, template_digest
@@ -65,18 +65,22 @@ class ToyConfig:
     rope_theta: float = 1000.0
     """Base of the rotary positions; the texts are short."""
     num_conversations: int = 8000
-    """Tasks it learns as conversations, as many of each kind. All tasks are of difficulty 1."""
+    """Tasks it learns as conversations. All tasks are of difficulty 1."""
+    conversation_shares: dict[Kind, int] = field(
+        default_factory=lambda: {"arithmetic": 3, "modular": 3, "number_theory": 2, "choice": 2}
+    )
+    """Kind -> its share of the conversations."""
     num_drills: int = 40_000
     """Tasks it learns as bare problem and working, without the chat around them."""
     drill_shares: dict[Kind, int] = field(
-        default_factory=lambda: {"arithmetic": 6, "modular": 3, "number_theory": 2, "choice": 3}
+        default_factory=lambda: {"arithmetic": 7, "modular": 3, "number_theory": 1}
     )
     """Kind -> its share of the drills."""
     seed: int = 0
     """Seeds weights, tasks and their order."""
     sft: SftConfig = field(
         default_factory=lambda: SftConfig(
-            steps=1200, row_tokens=128, batch_rows=4, peak_learning_rate=4e-3, weight_decay=1.0
+            steps=1200, row_tokens=128, batch_rows=4, peak_learning_rate=4e-3, weight_decay=1.5
         )
     )
     """How it is trained. The strong decay makes it learn sums rather than learn them by heart."""
@@ -88,7 +92,8 @@ class ToyConfig:
             "phrases": PHRASES,
             "template": template_digest(load_template("nemotron_cascade_2")),
             "tasks": [
-                (task.messages, solution(task)) for task in _conversations(self, _PROBED_TASKS)
+                (task.messages, solution(task))
+                for task in _tasks(self.conversation_shares, _PROBED_TASKS, self.seed)
             ],
         }
         return hashlib.sha256(json.dumps(told, sort_keys=True).encode()).hexdigest()[:16]
@@ -138,28 +143,24 @@ def train_toy(
     return model, tokenizer
 
 
-def _conversations(config: ToyConfig, count: int) -> Iterator[Task]:
-    return (
-        mini_task(KINDS[i % len(KINDS)], config.seed, i, 1, split="train") for i in range(count)
-    )
+def _tasks(shares: Mapping[Kind, int], count: int, seed: int) -> Iterator[Task]:
+    kinds = random.Random(f"toy/{seed}").choices(list(shares), list(shares.values()), k=count)
+    return (mini_task(kind, seed, i, 1, split="train") for i, kind in enumerate(kinds))
 
 
 def _examples(config: ToyConfig, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
     conversations: list[tuple[Message, ...]] = [
         (*task.messages, {"role": "assistant", "content": solution(task)})
-        for task in _conversations(config, config.num_conversations)
+        for task in _tasks(config.conversation_shares, config.num_conversations, config.seed)
     ]
     return [*encode_conversations(tokenizer, conversations), *_drills(config, tokenizer)]
 
 
 def _drills(config: ToyConfig, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
-    """Problem and working alone: the facts in half the tokens that a conversation takes."""
-    rng = random.Random(f"drills/{config.seed}")
-    kinds = rng.choices(
-        list(config.drill_shares), list(config.drill_shares.values()), k=config.num_drills
-    )
+    """Problem and working alone: the facts in a third of the tokens that a conversation takes."""
     pairs = [
-        _bare(mini_task(kind, config.seed + 1, i, 1, split="train")) for i, kind in enumerate(kinds)
+        (f"{task.metadata['problem']}\n", f"{task.metadata['work']}\n")
+        for task in _tasks(config.drill_shares, config.num_drills, config.seed + 1)
     ]
     if not pairs:
         return []
@@ -168,15 +169,6 @@ def _drills(config: ToyConfig, tokenizer: PreTrainedTokenizerFast) -> list[Examp
         Example((*problem, *working), len(problem))
         for problem, working in zip(problems, workings, strict=True)
     ]
-
-
-def _bare(task: Task) -> tuple[str, str]:
-    """A task's problem, with its options but without the benchmark's sentences; its working."""
-    content = task.messages[-1]["content"]
-    problem = str(task.metadata["problem"])
-    options = content[content.index(problem) :] if task.metadata["kind"] == "choice" else problem
-    working = solution(task).split("</think>")[0].removeprefix("<think>\n")
-    return f"{options}\n", working
 
 
 def _fresh_model(config: ToyConfig, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
@@ -234,6 +226,9 @@ def _place_numbers(model: Any, tokenizer: Any, config: ToyConfig) -> None:
 
 def _train_into(folder: Path, config: ToyConfig, show_progress: bool) -> None:
     """Train, save beside `folder`, and rename: the folder appears whole or not at all."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
     with tempfile.TemporaryDirectory(dir=folder.parent, prefix=".new-") as scratch:
         with _progress(config.sft.steps, folder, show_progress) as on_step:
             model, tokenizer = train_toy(config, on_step)

@@ -45,7 +45,7 @@ def test_a_chat_completion_has_logprobs_that_transformers_confirms(
     messages = list(mini_task("arithmetic", 0, 0).messages)
     request = {"model": "toy", "messages": messages, "temperature": 0, "max_tokens": 40,
                "logprobs": True, "return_token_ids": True}  # fmt: skip
-    reply = httpx.post(f"{vllm_server}/chat/completions", json=request, timeout=60)
+    reply = httpx.post(f"{vllm_server}/chat/completions", json=request, timeout=300)
     choice = reply.raise_for_status().json()["choices"][0]
     tokenizer = load_tokenizer(str(toy))
     prompt = tokenizer.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
@@ -66,7 +66,7 @@ def test_enable_thinking_reaches_the_template(vllm_server: str) -> None:
         request = {"model": "toy", "messages": [{"role": "user", "content": "What is 2 + 3?"}],
                    "max_tokens": 1, "chat_template_kwargs": {"enable_thinking": thinking},
                    "return_token_ids": True}  # fmt: skip
-        reply = httpx.post(f"{vllm_server}/chat/completions", json=request, timeout=60).json()
+        reply = httpx.post(f"{vllm_server}/chat/completions", json=request, timeout=300).json()
         counts.append(reply["prompt_token_ids"])
     thinking_ids, direct_ids = counts
     assert thinking_ids[:-1] == direct_ids[:-1]
