@@ -161,7 +161,7 @@ async def test_a_broken_judge_judges_the_same_text_again(
     class Broken(MultipleChoiceEnv):
         def __init__(self, **options: Any) -> None:
             super().__init__(**options)
-            self.verifier = judge  # type: ignore[assignment]
+            self.verifier = judge
 
         def reference(self, task: Any) -> Any:
             return task.reference
