@@ -122,7 +122,7 @@ class CodeEnv(TextEnv):
         """Carry out tool calls, show what an attempt fails at, or judge the program."""
         requested = requested_calls(text) if self.max_tool_calls else None
         if requested is not None:
-            calls = (*requested.calls, *requested.malformed)
+            calls: tuple[Call | Malformed, ...] = (*requested.calls, *requested.malformed)
             return Turn(messages=tuple(self._tool_message(call) for call in calls))
         self._tool.close()  # with a caller's sandbox it would hold a slot that the judge may need
         problem = problem_of(self.task.reference)

@@ -46,6 +46,18 @@ def _piecewise(x: int, n: Numbers) -> int:
     return n[0] * x + n[1] if x % 2 else n[2] * x + n[3]
 
 
+@cache
+def _remainders() -> tuple[Numbers, ...]:
+    """Numbers (a, b, m) for which no others give the same values on the shown arguments."""
+    found: dict[Numbers, list[Numbers]] = {}
+    for m in range(5, 16):
+        for a in range(2, m):
+            for b in range(m):
+                values = tuple((a * x + b) % m for x in SHOWN)
+                found.setdefault(values, []).append((a, b, m))
+    return tuple(numbers[0] for numbers in found.values() if len(numbers) == 1)
+
+
 _FORMS: Mapping[int, _Form] = {
     1: _Form("x{0}", lambda x, n: x + n[0], lambda r: (r.randint(-200, 200),)),
     2: _Form(
@@ -69,18 +81,6 @@ _FORMS: Mapping[int, _Form] = {
         lambda r: (r.randint(2, 9), r.randint(-20, 20), r.randint(2, 9), r.randint(-20, 20)),
     ),
 }
-
-
-@cache
-def _remainders() -> tuple[Numbers, ...]:
-    """Numbers (a, b, m) for which no others give the same values on the shown arguments."""
-    found: dict[Numbers, list[Numbers]] = {}
-    for m in range(5, 16):
-        for a in range(2, m):
-            for b in range(m):
-                values = tuple((a * x + b) % m for x in SHOWN)
-                found.setdefault(values, []).append((a, b, m))
-    return tuple(numbers[0] for numbers in found.values() if len(numbers) == 1)
 
 
 def _expression(form: _Form, numbers: Numbers) -> str:
