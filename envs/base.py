@@ -193,12 +193,15 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
         return Verdict.no_answer(f"no answer within {self.max_turns} turns")
 
     @abc.abstractmethod
-    def oracle_response(self, task: Task) -> str | None:
-        """Return a message that must be judged CORRECT; None if the task holds no solution."""
+    def oracle_response(self, task: Task) -> str | tuple[str, ...] | None:
+        """Return what must be judged CORRECT; None if the task holds no solution.
+
+        Several messages are sent in turn, the last one as often as the episode asks.
+        """
 
     @abc.abstractmethod
-    def wrong_response(self, task: Task) -> str | None:
-        """Return a message in the right form that must be judged WRONG; None if none is known."""
+    def wrong_response(self, task: Task) -> str | tuple[str, ...] | None:
+        """Return what is in the right form and must be judged WRONG; None if none is known."""
 
     def responds_quickly(self, text: str) -> bool:
         """Whether `respond(text)` takes microseconds: an event loop may then call it directly."""

@@ -15,6 +15,7 @@ import math
 import random
 import warnings
 from collections.abc import Callable, Iterable
+from contextlib import closing
 
 from gymnasium.utils.env_checker import check_env as gymnasium_check_env
 
@@ -52,27 +53,30 @@ def check_env(make: Callable[[], TextEnv], *, tasks: int = 5, seed: int = 0) -> 
     Raises:
         ContractError: names the first clause that is broken, and how.
     """
-    env = make()
-    with warnings.catch_warnings():
-        # Gymnasium advises numpy spaces and a render mode for every environment.
-        warnings.simplefilter("ignore")
-        try:
-            gymnasium_check_env(env, skip_render_check=True)
-        except AssertionError as error:
-            raise ContractError(f"{_name(env)} fails Gymnasium's check_env: {error}") from error
-    _check_order_of_calls(make())
-    _check_determinism(make(), make(), seed)
-    chosen = list(env.tasks)
-    random.Random(seed).shuffle(chosen)
-    check_tasks(env, chosen[:tasks])
-    for task in chosen[:tasks]:
-        for junk in JUNK:
-            verdict = _verdict(env, task, junk)
-            if verdict.reward > 0:
-                raise ContractError(
-                    f"{_name(env)}, task {task.id!r}: junk earns {verdict.reward}: {junk[:60]!r}"
-                )
-    env.close()
+    with closing(make()) as env, closing(make()) as other:
+        _check_order_of_calls(other)
+        with warnings.catch_warnings():
+            # Gymnasium advises numpy spaces and a render mode for every environment.
+            warnings.simplefilter("ignore")
+            try:
+                gymnasium_check_env(env, skip_render_check=True)
+            except AssertionError as error:
+                raise ContractError(f"{_name(env)} fails Gymnasium's check_env: {error}") from error
+        _check_determinism(env, other, seed)
+        chosen = list(env.tasks)
+        random.Random(seed).shuffle(chosen)
+        check_tasks(env, chosen[:tasks])
+        for task in chosen[:tasks]:
+            _check_junk(env, task)
+
+
+def _check_junk(env: TextEnv, task: Task) -> None:
+    for junk in JUNK:
+        verdict = _verdict(env, task, junk)
+        if verdict.reward > 0:
+            raise ContractError(
+                f"{_name(env)}, task {task.id!r}: junk earns {verdict.reward}: {junk[:60]!r}"
+            )
 
 
 def check_tasks(env: TextEnv, tasks: Iterable[Task] | None = None) -> int:
@@ -100,20 +104,24 @@ def check_tasks(env: TextEnv, tasks: Iterable[Task] | None = None) -> int:
     return count
 
 
-def _expect(env: TextEnv, task: Task, text: str, status: VerdictStatus, what: str) -> None:
+def _expect(
+    env: TextEnv, task: Task, text: str | tuple[str, ...], status: VerdictStatus, what: str
+) -> None:
     verdict = _verdict(env, task, text)
     if verdict.status is not status:
         raise ContractError(
-            f"{_name(env)}, task {task.id!r}: {what} ({text[:80]!r}) is {verdict.status.value}, "
-            f"not {status.value}: {verdict.reason}"
+            f"{_name(env)}, task {task.id!r}: {what} ({str(text)[:80]!r}) is "
+            f"{verdict.status.value}, not {status.value}: {verdict.reason}"
         )
 
 
-def _verdict(env: TextEnv, task: Task, text: str) -> Verdict:
-    """Run an episode in which every message is `text`."""
+def _verdict(env: TextEnv, task: Task, text: str | tuple[str, ...]) -> Verdict:
+    """Run an episode with the messages of `text`, the last one repeated to the end."""
+    messages = (text,) if isinstance(text, str) else text
     env.reset(options={"task": task.id})
-    for _ in range(env.max_turns):
-        _, reward, terminated, truncated, info = env.step(text)
+    for turn in range(env.max_turns):
+        message = messages[min(turn, len(messages) - 1)]
+        _, reward, terminated, truncated, info = env.step(message)
         if not math.isfinite(reward):
             raise ContractError(f"{_name(env)}, task {task.id!r}: the reward is {reward!r}")
         if terminated and truncated:
@@ -139,7 +147,8 @@ def _check_order_of_calls(env: TextEnv) -> None:
 def _check_determinism(first: TextEnv, second: TextEnv, seed: int) -> None:
     if first.reset(seed=seed)[0] != second.reset(seed=seed)[0]:
         raise ContractError(f"{_name(first)}: reset is not a function of its seed")
-    text = first.oracle_response(first.task) or "4"
+    oracle = first.oracle_response(first.task) or "4"
+    text = oracle if isinstance(oracle, str) else oracle[0]
     if first.step(text)[1:4] != second.step(text)[1:4]:
         raise ContractError(f"{_name(first)}: the same message gets different rewards")
 

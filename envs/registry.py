@@ -27,6 +27,7 @@ _ENVS: Mapping[str, str] = {
     ),
     "cascade/StructuredOutput-v0": "cascade.envs.structured_output:StructuredOutputEnv",
     "cascade/ToolCalling-v0": "cascade.envs.tool_calling:ToolCallingEnv",
+    "cascade/Workplace-v0": "cascade.envs.workplace:WorkplaceEnv",
 }
 
 

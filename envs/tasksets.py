@@ -149,6 +149,7 @@ _GENERATORS: Mapping[str, str] = {
     "structured_output": "cascade.envs.structured_output.mini:mini_task",
     "tool_calling": "cascade.envs.tool_calling.mini:mini_task",
     "code": "cascade.envs.code.mini:mini_task",
+    "workplace": "cascade.envs.workplace.tasks:mini_task",
 }
 """Kind of mini task -> ``module:function``; each is ``(seed, index, difficulty, *, split)``."""
 

@@ -5,6 +5,7 @@ Everything is generated: the people, the messages, and the tasks, by seed. `OFFI
 compares the tables with those after the gold calls.
 """
 
+from cascade.envs.workplace.env import WorkplaceEnv
 from cascade.envs.workplace.office import NOW, Customer, Email, Employee, Event, Plot, Ticket, Visit
 from cascade.envs.workplace.population import office
 from cascade.envs.workplace.tasks import judge_calls, workplace_task, workplace_tasks
@@ -20,6 +21,7 @@ __all__ = [
     "Plot",
     "Ticket",
     "Visit",
+    "WorkplaceEnv",
     "judge_calls",
     "office",
     "workplace_task",

@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import random
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal
 
 from cascade.envs.toolworld import judge
@@ -21,7 +22,14 @@ from cascade.errors import ConfigError
 from cascade.types import Task, Verdict
 from cascade.verifiers.tools import Call
 
-__all__ = ["DIFFICULTIES", "SYSTEM", "judge_calls", "workplace_task", "workplace_tasks"]
+__all__ = [
+    "DIFFICULTIES",
+    "SYSTEM",
+    "judge_calls",
+    "mini_task",
+    "workplace_task",
+    "workplace_tasks",
+]
 
 Split = Literal["train", "test"]
 
@@ -80,6 +88,13 @@ def workplace_tasks(
             tasks.append(task)
         index += 1
     return tuple(tasks)
+
+
+def mini_task(seed: int, index: int, difficulty: int = 1, *, split: Split = "test") -> Task:
+    """Generate one task, in the form of the other generated sets (its request is its problem)."""
+    task = workplace_task(index, difficulty=difficulty, split=split, seed=seed)
+    request = f"{task.reference['world']} {task.messages[-1]['content']}"
+    return replace(task, metadata={**task.metadata, "problem": request, "split": split})
 
 
 def _split_of(text: str, world: int) -> Split:

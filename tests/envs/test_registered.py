@@ -22,6 +22,7 @@ ENV_OF = {
     "mini_instructions": "cascade/InstructionFollowing-v0",
     "mini_structured_output": "cascade/StructuredOutput-v0",
     "mini_tool_calling": "cascade/ToolCalling-v0",
+    "mini_workplace": "cascade/Workplace-v0",
 }
 
 
