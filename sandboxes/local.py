@@ -142,7 +142,7 @@ class LocalBackend:
             )
         self.level = level
         self.rooted = os.geteuid() == 0 and level == "namespaces"
-        self.tools: HostTools = host_tools()
+        self.tools: HostTools = host_tools(config.precompile and level == "namespaces")
         self.versions = dict(self.tools.versions)
 
     def isolation(self, hello: dict[str, Any]) -> Isolation:

@@ -67,6 +67,8 @@ class SandboxConfig:
     """Accept a machine that can isolate neither by namespaces nor by Landlock."""
     read_only_paths: tuple[str, ...] = ()
     """More folders of this machine that programs of the local back end may read."""
+    precompile: bool = True
+    """Precompile the standard headers of C++ once, for the local back end (some seconds)."""
     level: str | None = None
     """Force a level of the local back end; None: the strongest that works."""
 

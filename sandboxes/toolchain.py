@@ -59,7 +59,7 @@ def _locked(folder: Path) -> Iterator[None]:
 
 
 @functools.cache
-def host_tools() -> HostTools:
+def host_tools(precompile: bool) -> HostTools:
     """Find the compilers, and compile what is not in the cache yet."""
     versions = {}
     for name, language in LANGUAGES.items():
@@ -76,7 +76,9 @@ def host_tools() -> HostTools:
     gcc, gxx = shutil.which("gcc", path=_PATH), shutil.which("g++", path=_PATH)
     with _locked(folder):
         spawner = compile_spawner(gcc, folder) if gcc else None
-        headers = compile_headers(gxx, folder, versions["image"]) if gxx else ""
+        headers = ""
+        if gxx and precompile:
+            headers = compile_headers(gxx, folder, versions["image"])
     return HostTools(versions, spawner, headers)
 
 

@@ -99,6 +99,8 @@ def serve(
     )
     store = Store(config["store"], config["store_bytes"])
     runner = Runner(inp, out, slot, store, (zygote, spawner), config["env"])
+    if zygote.control.recv(1) != b"r":
+        raise OSError(5, "the zygote did not start; does every preloaded module import?")
     write_all(out, pack(_hello(config, meter, spawner is not None, filters)))
     runner.serve()
     slot.kill_strangers()

@@ -173,7 +173,6 @@ def _in_place(
 ) -> None:
     """Serve without namespaces: Landlock and seccomp where the level says so."""
     prctl(PR_SET_CHILD_SUBREAPER, 1)
-    os.setsid()
     landlock = -1
     if config["level"] == "landlock":
         landlock = make_ruleset(

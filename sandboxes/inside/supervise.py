@@ -208,7 +208,7 @@ class Supervision:
         for index, channel in enumerate(self.channels):
             self._drain_channel(index, channel)
         swept = False if self.keep else self.slot.sweep()
-        cpu = meter.cpu() - self.cpu_start - (time.process_time() - self.own_start)
+        cpu = meter.cpu() - self.cpu_start - self._own_cpu()
         rusage = (end.user_us + end.system_us) / 1e6
         out, err = outputs[0], outputs[1]
         result = outputs[2] if len(outputs) > 2 else -1
@@ -277,7 +277,7 @@ class Supervision:
         slot, watch = self.slot, self.watch
         cpu = slot.meter.cpu() - self.cpu_start
         if cpu >= watch.cpu:
-            cpu -= time.process_time() - self.own_start
+            cpu -= self._own_cpu()
         if cpu >= watch.cpu:
             self.killed_by = "cpu"
             return 0.0
@@ -295,6 +295,10 @@ class Supervision:
                 self.killed_by = "memory"
         self.peak = max(self.peak, grown)
         return float(max(min(_FIRST_LOOK, (watch.cpu - cpu) / slot.cpus, wall_left), 0.001))
+
+    def _own_cpu(self) -> float:
+        """What the runner itself has used since the start, where the account holds it."""
+        return (time.process_time() - self.own_start) * self.slot.meter.counts_runner
 
     def _waiting(self) -> float:
         """Seconds for which the program was ready to run while no CPU was free."""

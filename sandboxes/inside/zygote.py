@@ -85,6 +85,7 @@ def _become(
     if "numpy" in sys.modules:
         os.register_at_fork(after_in_child=_reseed_numpy)
     confinement.join()
+    control.send(b"r")
     serve(control, shared, confinement, run_driver)
 
 

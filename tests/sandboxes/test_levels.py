@@ -1,0 +1,122 @@
+"""The local back end at each of its levels, and as an ordinary user."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+from conftest import unavailable
+from sandbox_cases.ordinary_user import run_as_nobody
+
+from cascade.errors import SandboxError
+from cascade.sandboxes import open_sandbox
+from cascade.sandboxes.inside import landlock
+
+ATTACKS = """
+import json, os, sys
+level = sys.argv[1]
+from cascade.sandboxes import Case, Limits, Program, open_sandbox
+limits = Limits(cpu_seconds=0.4, wall_seconds=1.5, memory_bytes=128 << 20)
+programs = {
+    "good": "print(sum(map(int, input().split())))",
+    "loop": "while True: pass",
+    "sleep": "import time; time.sleep(60)",
+    "memory": "x = b'x' * (300 << 20)",
+    "children": "import os, time\\nfor _ in range(6):\\n    if not os.fork():\\n        x = b'x' * (50 << 20); time.sleep(9)\\ntime.sleep(9)",
+    "flood": "while True: print('x' * 9999)",
+    "killer": "import os\\nfor s in (0, 9):\\n    try: os.kill(-1, s)\\n    except OSError: pass\\nprint(3)",
+    "daemon": "import os, time\\nif not os.fork():\\n    os.setsid()\\n    if not os.fork(): time.sleep(60)\\n    os._exit(0)\\nos.wait(); print(3)",
+    "litter": "open('left', 'w').write('x'); print(3)",
+    "escape": (
+        "import os, socket\\nbad = []\\n"
+        "for p in ('/etc/cascade-x', '/usr/x', os.path.expanduser('~root/x'), '/var/tmp/cascade-x'):\\n"
+        "    try: open(p, 'w'); bad.append(p)\\n"
+        "    except OSError: pass\\n"
+        "try: socket.create_connection(('1.1.1.1', 53), 0.3); bad.append('net')\\n"
+        "except OSError: pass\\n"
+        "try: open('/root/.bashrc').read(); bad.append('home')\\n"
+        "except OSError: pass\\n"
+        "try: os.kill(os.getppid(), 0); bad.append('parent') if os.getppid() else 0\\n"
+        "except OSError: pass\\n"
+        "print(3 if not bad else bad)"
+    ),
+    "c": "#include <stdio.h>\\nint main(){int a,b;scanf(\\"%d%d\\",&a,&b);printf(\\"%d\\",a+b);}",
+}
+with open_sandbox("local", workers=1, level=level or None, precompile=False, allow_weak=level == "weak") as box:
+    found = {"isolation": str(box.isolation())}
+    languages = box.languages()
+    for name, source in programs.items():
+        if name == "c" and "c" not in languages: continue
+        report = box.judge(Program("c" if name == "c" else "python", source), [Case("1 2", "3")], limits)
+        found[name] = report.status.value
+        if report.retries: found[name] += " after a retry"
+        again = box.judge(Program("python", "import os\\nprint(os.listdir('.'), input())"), [Case("x", "[] x")])
+        found[name + " then"] = again.status.value + (again.reason if not again.accepted else "")
+print(json.dumps(found))
+"""
+
+RIGHT = {
+    "good": {"accepted"},
+    "loop": {"time_limit"},
+    "sleep": {"wall_limit"},
+    "memory": {"memory_limit"},
+    "children": {"memory_limit"},
+    "flood": {"output_limit"},
+    "killer": {"accepted", "runtime_error"},
+    "daemon": {"accepted"},
+    "litter": {"accepted"},
+    "escape": {"accepted"},
+    "c": {"accepted"},
+}
+
+
+def attack(user: str, level: str) -> dict[str, str]:
+    """Run the attacks in a process of their own, as the given user."""
+    if user == "nobody":
+        done = run_as_nobody(ATTACKS, level)
+    else:
+        done = subprocess.run(
+            [sys.executable, "-c", ATTACKS, level],
+            capture_output=True,
+            text=True,
+            check=False,
+            timeout=180,
+        )
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    return found
+
+
+def check(found: dict[str, str]) -> None:
+    for name, right in RIGHT.items():
+        if name in found:
+            assert found[name] in right, (name, found)
+            assert found[name + " then"] == "accepted", (name, found)
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_namespaces_hold_for_root_and_for_an_ordinary_user(user: str) -> None:
+    """With user namespaces, no privilege is needed on the machine."""
+    found = attack(user, "")
+    assert found["isolation"].startswith("namespaces")
+    check(found)
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_landlock_holds_without_namespaces(user: str) -> None:
+    """Where namespaces are forbidden, Landlock and seccomp confine, and the report says so."""
+    if landlock.abi() < 6:
+        unavailable("the kernel's Landlock cannot scope signals")
+    found = attack(user, "landlock")
+    assert found["isolation"].startswith("landlock")
+    check(found)
+
+
+def test_weak_isolation_is_refused_unless_allowed() -> None:
+    """A machine that can confine nothing runs only what its owner vouches for, and says so."""
+    with pytest.raises(SandboxError, match="allow_weak"):
+        open_sandbox("local", level="weak")
+    with open_sandbox("local", level="weak", allow_weak=True, workers=1, spare=False) as box:
+        assert box.isolation().level == "weak"

@@ -1,0 +1,343 @@
+"""Nothing outlives its owner, and no fault of the infrastructure becomes a verdict."""
+
+from __future__ import annotations
+
+import os
+import random
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from conftest import unavailable
+from sandbox_cases.good import GOOD, judge_good
+from sandbox_cases.ordinary_user import run_as_nobody
+
+from cascade.errors import SandboxError
+from cascade.sandboxes import (
+    Case,
+    Job,
+    Limits,
+    Program,
+    Sandbox,
+    SandboxConfig,
+    Status,
+    open_sandbox,
+)
+from cascade.sandboxes.docker import LABEL, DockerBackend, Owner, connect, reap
+from cascade.sandboxes.local import LocalBackend
+from cascade.sandboxes.pool import Backend
+
+
+@pytest.fixture(scope="module")
+def engine() -> Iterator[Any]:
+    """A client of the Docker engine."""
+    try:
+        client = connect()
+    except SandboxError as error:
+        unavailable(str(error))
+        raise
+    yield client
+    client.close()
+
+
+def open_backend(kind: str, **settings: Any) -> Backend:
+    config = SandboxConfig(**settings)
+    try:
+        return DockerBackend(config) if kind == "docker" else LocalBackend(config)
+    except SandboxError as error:
+        unavailable(str(error))
+        raise
+
+
+def wait_for(condition: Callable[[], bool], seconds: float) -> bool:
+    end = time.monotonic() + seconds
+    while time.monotonic() < end:
+        if condition():
+            return True
+        time.sleep(0.02)
+    return condition()
+
+
+def slots_of(pid: int, kind: str, engine: Any) -> list[str]:
+    """What belongs to the process: its containers, or its descendants' and their namespaces'."""
+    if kind == "docker":
+        found = engine.api.containers(all=True, filters={"label": LABEL})
+        return [c["Id"] for c in found if Owner.parse(c["Labels"][LABEL]).pid == pid]  # type: ignore[union-attr]
+    mark = f"CASCADE_TEST_OWNER={pid}".encode()
+    return [
+        entry.name
+        for entry in Path("/proc").iterdir()
+        if entry.name.isdigit() and mark in _environ(entry)
+    ]
+
+
+def _environ(entry: Path) -> bytes:
+    try:
+        return (entry / "environ").read_bytes()
+    except OSError:
+        return b""
+
+
+OWNER = """
+import os, sys, threading
+from cascade.sandboxes import Case, Limits, Program, open_sandbox
+from cascade.sandboxes import settings
+settings.ENVIRONMENT["CASCADE_TEST_OWNER"] = str(os.getpid())
+with open_sandbox(sys.argv[1], workers=2) as box:
+    program = Program("python", "import os, time\\nos.fork(); os.setsid() if os.getpid() != os.getsid(0) else 0\\nprint('up', flush=True)\\ntime.sleep(60)")
+    limits = Limits(cpu_seconds=60, wall_seconds=60)
+    threading.Thread(target=box.judge, args=(program, [Case("")], limits), daemon=True).start()
+    print("ready", flush=True)
+    sys.stdin.read()
+"""
+
+
+@pytest.mark.parametrize("kind", ["docker", "local"])
+def test_a_killed_owner_leaves_nothing_after_a_second(kind: str, engine: Any) -> None:
+    """SIGKILL the client with programs under way: no container and no process is left."""
+    with subprocess.Popen(
+        [sys.executable, "-c", OWNER, kind],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    ) as owner:
+        assert owner.stdout is not None
+        assert owner.stdout.readline() == b"ready\n"
+        assert wait_for(lambda: len(slots_of(owner.pid, kind, engine)) >= 3, 10)
+        time.sleep(0.3)
+        owner.send_signal(signal.SIGKILL)
+        owner.wait()
+        left = lambda: slots_of(owner.pid, kind, engine)  # noqa: E731 - named for the message
+        # A second on an idle machine; a busy one may be slow to collect what is dead already.
+        assert wait_for(lambda: not left(), 8), left()
+
+
+def test_containers_of_a_dead_owner_are_reaped(engine: Any) -> None:
+    """What a crash of the engine could leave is removed when the next sandbox opens."""
+    ghost = Owner.current()._replace(pid=2**22 - 1, started="1")
+    stranger = ghost._replace(boot="another machine")
+    made = [
+        engine.api.create_container("cascade-sandbox:1", ["true"], labels={LABEL: str(owner)})["Id"]
+        for owner in (ghost, stranger, Owner.current())
+    ]
+    try:
+        reap(engine)
+        alive = {c["Id"] for c in engine.api.containers(all=True, filters={"label": LABEL})}
+        assert made[0] not in alive
+        assert {made[1], made[2]} <= alive, "only what is certainly dead may be removed"
+    finally:
+        for ident in made[1:]:
+            engine.api.remove_container(ident, force=True)
+
+
+@pytest.mark.parametrize("kind", ["docker", "local"])
+def test_closing_leaves_nothing(kind: str, engine: Any) -> None:
+    """After `close`, no container, process or cgroup of this sandbox is left."""
+    backend = open_backend(kind, workers=2)
+    before = slots_of(os.getpid(), "docker", engine)
+    box = Sandbox(backend)
+    assert judge_good(box).accepted
+    box.close()
+    box.close()
+    assert wait_for(lambda: len(slots_of(os.getpid(), "docker", engine)) <= len(before), 5)
+    folders = Path("/sys/fs/cgroup/memory/cascade")
+    if kind == "local" and folders.is_dir():
+        mine = f"{os.getpid()}-"
+        held = [f for f in folders.iterdir() if f.name.startswith(mine)]
+        assert all((f / "cgroup.procs").read_text() for f in held), "an empty cgroup was left"
+    with pytest.raises(SandboxError, match="closed"):
+        judge_good(box)
+
+
+def test_a_container_removed_under_way_is_survived(engine: Any) -> None:
+    """The run is repeated on a fresh slot, and the verdict is the program's own."""
+    with Sandbox(open_backend("docker", workers=1)) as box:
+        killer = threading.Timer(0.3, _remove_busy, (engine,))
+        killer.start()
+        slow = Program("python", "import time\ntime.sleep(1)\nprint(input())")
+        report = box.judge(slow, [Case("a", "a")], Limits(wall_seconds=20))
+        killer.join()
+        assert report.accepted, report.reason
+        assert report.retries >= 1
+        assert judge_good(box).accepted
+
+
+def _remove_busy(engine: Any) -> None:
+    for container in slots_of(os.getpid(), "docker", engine):
+        top = engine.api.top(container)["Processes"]
+        if any("python3" in " ".join(row) for row in top) and len(top) >= 4:
+            engine.api.remove_container(container, force=True)
+
+
+class Faulty:
+    """A back end whose slots break on purpose: a fault before a share of the frames."""
+
+    def __init__(self, inner: Backend, share: float, seed: int) -> None:
+        self.inner, self.share, self.random = inner, share, random.Random(seed)
+        self.name, self.config, self.versions = inner.name, inner.config, inner.versions
+        self.faults = 0
+        self.lock = threading.Lock()
+
+    def open(self) -> Any:
+        link = self.inner.open()
+        send = link.send_raw
+
+        def breaking(data: bytes) -> None:
+            with self.lock:
+                broken = b'"op":"run"' in data[:60] and self.random.random() < self.share
+                self.faults += broken
+            if broken:
+                link.place.destroy()
+            send(data)
+
+        link.send_raw = breaking  # type: ignore[method-assign]
+        return link
+
+    def isolation(self, hello: dict[str, Any]) -> Any:
+        return self.inner.isolation(hello)
+
+    def close(self) -> None:
+        self.inner.close()
+
+
+@pytest.mark.parametrize("kind", ["docker", "local"])
+def test_injected_faults_never_change_a_verdict(kind: str) -> None:
+    """Slots are destroyed under a share of the runs; every verdict that comes is right.
+
+    The long form, 1,000 runs with a share of 5 %, is benchmarks/sandbox_soak.py.
+    """
+    faulty = Faulty(open_backend(kind, workers=2, retries=4), 0.08, 7)
+    right, wrong = GOOD, Program("python", "print(0)")
+    with Sandbox(faulty) as box:
+        jobs = [
+            Job(program, [Case("1 2", "3")], key=program is right)
+            for program in (right, wrong)
+            for _ in range(40)
+        ]
+        for job, report in box.judge_many(jobs):
+            if report.status is Status.FAULT:
+                continue
+            assert report.accepted == job.key, report
+    assert faulty.faults > 0, "nothing was tested"
+
+
+@pytest.mark.parametrize("kind", ["docker", "local"])
+def test_a_slot_that_always_breaks_is_a_fault_and_no_verdict(kind: str) -> None:
+    """After its retries the run is FAULT, with a reason, and the fraction is no reward."""
+    with Sandbox(Faulty(open_backend(kind, workers=1, retries=1), 1.0, 1)) as box:
+        report = box.judge(GOOD, [Case("1 2", "3")])
+        assert report.status is Status.FAULT
+        assert report.status.is_fault
+        assert report.retries == 2
+        assert "slot lost" in report.reason
+
+
+def test_a_stalled_engine_ends_in_a_fault_and_not_in_a_hang() -> None:
+    """A runner that says nothing is given up after `silence_seconds`."""
+    backend = open_backend("local", workers=1, retries=0, silence_seconds=2.0, spare=False)
+    with Sandbox(backend) as box:
+        assert judge_good(box).accepted
+        pids = [int(p) for p in _runner_pids()]
+        for pid in pids:
+            os.kill(pid, signal.SIGSTOP)
+        start = time.monotonic()
+        report = box.judge(GOOD, [Case("1 2", "3")])
+        assert report.status is Status.FAULT
+        assert time.monotonic() - start < 30
+        assert judge_good(box).accepted
+
+
+def _runner_pids() -> list[str]:
+    """The runners of this process's local slots: children of its children."""
+    found: list[str] = []
+    for child in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
+        for pid in child.read_text().split():
+            command = Path(f"/proc/{pid}/cmdline").read_bytes()
+            if b"marshal.loads" in command:
+                found += Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
+    return found
+
+
+@pytest.mark.parametrize("kind", ["docker", "local"])
+def test_worn_out_slots_are_replaced_behind_the_callers(kind: str) -> None:
+    """Recycling after so many runs loses no run."""
+    with Sandbox(open_backend(kind, workers=1, runs_per_slot=5)) as box:
+        for i in range(20):
+            report = box.judge(GOOD, [Case(f"{i} 1", str(i + 1))])
+            assert report.accepted
+            assert report.retries == 0
+
+
+def test_a_helper_that_dies_costs_the_slot_and_no_verdict() -> None:
+    """The zygote is killed from outside; the run goes to a fresh slot."""
+    with Sandbox(open_backend("local", workers=1)) as box:
+        assert judge_good(box).accepted
+        for runner in _runner_pids():
+            for pid in Path(f"/proc/{runner}/task/{runner}/children").read_text().split():
+                os.kill(int(pid), signal.SIGKILL)
+        report = judge_good(box)
+        assert report.accepted, report.reason
+
+
+def test_the_engine_may_vanish_and_return(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    """While no slot can be opened the callers are told so; afterwards all is well again."""
+    backend = open_backend("docker", workers=1, spare=False, retries=0)
+    assert isinstance(backend, DockerBackend)
+    with Sandbox(backend) as box:
+        assert judge_good(box).accepted
+        real = backend.image
+        backend.image = "cascade-no-such-image:0"
+        for container in slots_of(os.getpid(), "docker", engine):
+            engine.api.remove_container(container, force=True)
+        assert box.judge(GOOD, [Case("1 2", "3")]).status is Status.FAULT
+        with pytest.raises(SandboxError, match="cannot start a slot"):
+            box.judge(GOOD, [Case("1 2", "3")])
+        backend.image = real
+        assert wait_for(lambda: _accepted(box), 20)
+
+
+def _accepted(box: Sandbox) -> bool:
+    try:
+        return judge_good(box).accepted
+    except SandboxError:
+        return False
+
+
+def test_opening_reports_what_is_wrong(monkeypatch: pytest.MonkeyPatch, engine: Any) -> None:
+    """Each error says what to do; nothing is left running."""
+    with pytest.raises(SandboxError, match="cascade-sandbox build"):
+        open_sandbox("docker", image="cascade-no-such-image:0")
+    monkeypatch.setattr("cascade.sandboxes.docker.IMAGE_VERSION", "0")
+    with pytest.raises(SandboxError, match="version '1'"):
+        open_sandbox("docker")
+    monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
+    with pytest.raises(SandboxError, match=r"apt-get install docker.io[\s\S]*local"):
+        open_sandbox("docker")
+
+
+def test_a_socket_without_permission_is_named(tmp_path: Path) -> None:
+    """The message tells of the group, and of the back end that needs no Docker."""
+    socket_path = tmp_path / "docker.sock"
+    code = (
+        "from cascade.errors import SandboxError\n"
+        "from cascade.sandboxes import open_sandbox\n"
+        f"os.environ['DOCKER_HOST'] = 'unix://{socket_path}'\n"
+        "try: open_sandbox('docker')\n"
+        "except SandboxError as error: print(error)\n"
+    )
+    for folder in (tmp_path, *tmp_path.parents[:3]):
+        folder.chmod(0o755)
+    with socket.socket(socket.AF_UNIX) as listening:
+        listening.bind(str(socket_path))
+        listening.listen()
+        socket_path.chmod(0o600)
+        done = run_as_nobody(code)
+    assert "no permission" in done.stdout, done
+    assert 'group "docker"' in done.stdout
