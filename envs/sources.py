@@ -11,11 +11,12 @@ import random
 import re
 from collections.abc import Mapping
 
-from cascade.envs.prompts import MATH_BOXED, choice_boxed
+from cascade.envs.prompts import MATH_BOXED
 from cascade.envs.rows import Row, first_field, task_of_row
 from cascade.envs.tasksets import TaskSource
 from cascade.errors import DataError
 from cascade.types import Message, Task
+from cascade.verifiers.choice import format_prompt
 
 __all__ = ["SOURCES"]
 
@@ -58,7 +59,7 @@ def _gsm8k(row: Row, index: int) -> Task:
 
 
 def _choice_task(task_id: str, question: str, options: list[str], right: int, row: Row) -> Task:
-    message: Message = {"role": "user", "content": choice_boxed(question, options)}
+    message: Message = {"role": "user", "content": format_prompt("boxed", question, options)}
     metadata = {"problem": question}
     for field in ("category", "Subdomain", "High-level domain"):
         if row.get(field) is not None:

@@ -16,7 +16,7 @@ TASK = EvalTask(
     ),
     published=cascade2("avg@8", 8, (76.1, 73.0, 79.2, 84.2)),
     deviations=(
-        "the report does not print its prompt: the boxed form of the simple-evals prompt is used",
+        "the report does not print its prompt: NeMo-Skills' prompt mcq-4choices-boxed is used",
         "the options' order is drawn by the question's id, the same in every sample and run",
     ),
     mini="mini_choice",

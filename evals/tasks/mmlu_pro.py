@@ -16,7 +16,7 @@ TASK = EvalTask(
     ),
     published=cascade2("avg@1", 1, (79.8, 78.3, 83.7, 85.3)),
     deviations=(
-        "zero-shot in the boxed form of the simple-evals prompt; the data set's own script is "
+        "zero-shot with NeMo-Skills' boxed prompt for choices; the data set's own script is "
         "five-shot and puts a random letter where no answer is found: here that is no answer",
     ),
     mini="mini_choice",
