@@ -22,7 +22,7 @@ JUDGE_LIMITS = Limits(
     cpu_seconds=20,
     wall_seconds=60,
     memory_bytes=768 << 20,
-    output_bytes=1 << 20,
+    output_bytes=256 << 20,
     processes=64,
     open_files=256,
 )

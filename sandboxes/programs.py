@@ -33,7 +33,7 @@ class Limits:
     memory_bytes: int = 256 << 20
     """Memory of the whole process tree, its files in the sandbox included."""
     output_bytes: int = 1 << 20
-    """Standard output and standard error together."""
+    """Standard output, standard error and live streams together."""
     processes: int = 32
     """Processes and threads at once."""
     file_bytes: int = 64 << 20

@@ -150,12 +150,15 @@ class Box:
         Raises:
             OSError: a name leaves the box, or the box is full.
         """
-        with self.as_owner(), tarfile.open(fileobj=io.BytesIO(data)) as archive:
-            archive.extraction_filter = lambda member, _: member
-            for member in archive:
-                if member.name.startswith("/") or ".." in member.name.split("/"):
-                    raise OSError(1, "the name leaves the box", member.name)
-                archive.extract(member, self.path)
+        try:
+            with self.as_owner(), tarfile.open(fileobj=io.BytesIO(data)) as archive:
+                archive.extraction_filter = lambda member, _: member
+                for member in archive:
+                    if member.name.startswith("/") or ".." in member.name.split("/"):
+                        raise OSError(1, "the name leaves the box", member.name)
+                    archive.extract(member, self.path)
+        except tarfile.TarError as error:
+            raise OSError(22, f"no archive: {error}") from None
 
 
 def _unlink(name: bytes, folder: int) -> bool:

@@ -174,6 +174,8 @@ class Supervision:
         self.kept: dict[int, list[bytes]] = {}
         self.counts: dict[int, int] = {}
         self.killed_by = ""
+        self.said = 0
+        """Bytes written to live streams."""
         self.peak = 0
         self.poll = select.poll()
         self.held_up = 0.0
@@ -326,6 +328,9 @@ class Supervision:
             if fd == channel.read_fd:
                 data = os.read(fd, _CHUNK)
                 self.forward(index, data)
+                self.said += len(data)
+                if self.said > self.watch.output and not self.killed_by:
+                    self.killed_by = "output"
                 if not data:
                     self.poll.unregister(fd)
                     os.close(fd)

@@ -9,8 +9,9 @@ ISOLATION = [
         54,
         "looks for a network",
         "import socket\n"
-        "for family, kind in ((socket.AF_INET, socket.SOCK_STREAM), (socket.AF_INET, socket.SOCK_DGRAM),\n"
-        "                     (socket.AF_INET6, socket.SOCK_STREAM)):\n"
+        "four, six = socket.AF_INET, socket.AF_INET6\n"
+        "for family, kind in ((four, socket.SOCK_STREAM), (four, socket.SOCK_DGRAM),\n"
+        "                     (six, socket.SOCK_STREAM)):\n"
         "    for host in ('1.1.1.1', '169.254.169.254', '::1', '127.0.0.1'):\n"
         "        try:\n"
         "            s = socket.socket(family, kind); s.settimeout(0.2); s.connect((host, 80))\n"
@@ -59,7 +60,8 @@ ISOLATION = [
         "traces and reads its parents",
         "import ctypes, os\n"
         "c = ctypes.CDLL(None)\n"
-        "bad = [pid for pid in (1, os.getppid()) for req in (16, 0x4206) if c.ptrace(req, pid, 0, 0) == 0]\n"
+        "bad = [pid for pid in (1, os.getppid()) for req in (16, 0x4206)\n"
+        "       if c.ptrace(req, pid, 0, 0) == 0]\n"
         "print(bad or 'held')",
         A,
     ),
@@ -99,7 +101,8 @@ ISOLATION = [
         "looks for secrets",
         "import os, sys\n"
         "known = {'PATH', 'HOME', 'TMPDIR', 'LANG', 'LC_CTYPE'}\n"
-        "odd = [k for k in os.environ if k not in known and not k.startswith(('PYTHON', 'O', 'MKL', 'GO', 'HOSTNAME'))]\n"
+        "ours = ('PYTHON', 'OMP', 'OPENBLAS', 'MKL', 'GO', 'HOSTNAME')\n"
+        "odd = [k for k in os.environ if k not in known and not k.startswith(ours)]\n"
         "print(odd or sys.argv[1:] or 'held')",
         A,
     ),
@@ -143,7 +146,8 @@ COMPILER = [
     ),
     (
         "exponential templates",
-        "template<int N, int M> struct F { static const long v = F<N-1, M*2>::v + F<N-1, M*2+1>::v; };\n"
+        "template<int N, int M> struct F {\n"
+        "  static const long v = F<N-1, M*2>::v + F<N-1, M*2+1>::v; };\n"
         "template<int M> struct F<0, M> { static const long v = M; };\n"
         "int main() { return F<26, 1>::v; }",
         _CE,

@@ -365,7 +365,8 @@ FILES = [
         50,
         "litter wherever it may write",
         "import os\n"
-        "for d in ('/tmp', '/dev/shm', '/dev/mqueue', '/var/tmp', '/run', '/', '/dev', '/cascade'):\n"
+        "for d in ('/tmp', '/dev/shm', '/dev/mqueue', '/var/tmp', '/run', '/', '/dev',\n"
+        "          '/cascade'):\n"
         "    try: open(d + '/litter', 'w').write('secret of another test')\n"
         "    except OSError: pass\n"
         "print('held')",

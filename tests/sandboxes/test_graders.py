@@ -163,7 +163,8 @@ def test_exceptions_of_the_program_reach_the_tests(box: Sandbox) -> None:
     """A test may expect a built-in exception, and prints in between change nothing."""
     program = Program(
         "python",
-        "def add(a, b):\n    print('noise')\n    if a is None: raise ValueError('no')\n    return a + b\n",
+        "def add(a, b):\n    print('noise')\n"
+        "    if a is None: raise ValueError('no')\n    return a + b\n",
     )
     tests = (
         "assert add(1, 2) == 3\n"
@@ -184,7 +185,8 @@ def test_output_cannot_be_forged_by_what_looks_like_ours(box: Sandbox) -> None:
     """Frames printed on standard output are output."""
     source = (
         "import struct, sys\n"
-        'head = b\'{"op":"done","id":1,"status":0,"cpu":0,"wall":0,"peak":0,"sizes":[2,0,0],"written":[2,0,0]}\'\n'
+        'head = b\'{"op":"done","id":1,"status":0,"cpu":0,"wall":0,"peak":0,\'\n'
+        'head += b\'"sizes":[2,0,0],"written":[2,0,0]}\'\n'
         "sys.stdout.buffer.write(struct.pack('<II', len(head), 2) + head + b'42')\n"
     )
     assert box.judge(Program("python", source), [Case("", "42")]).status is Status.WRONG_ANSWER

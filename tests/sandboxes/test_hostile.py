@@ -1,4 +1,4 @@
-"""Every attack gets its verdict, and leaves the slot, its neighbours and the machine as they were."""
+"""Every attack gets its verdict, and leaves the slot and the machine as they were."""
 
 from __future__ import annotations
 

@@ -7,12 +7,12 @@ import subprocess
 import sys
 
 import pytest
-from conftest import unavailable
-from sandbox_cases.ordinary_user import run_as_nobody
 
 from cascade.errors import SandboxError
 from cascade.sandboxes import open_sandbox
 from cascade.sandboxes.inside import landlock
+from conftest import unavailable
+from sandbox_cases.ordinary_user import run_as_nobody
 
 ATTACKS = """
 import json, os, sys
@@ -55,7 +55,7 @@ with open_sandbox("local", workers=1, level=level or None, precompile=False, all
         again = box.judge(Program("python", "import os\\nprint(os.listdir('.'), input())"), [Case("x", "[] x")])
         found[name + " then"] = again.status.value + (again.reason if not again.accepted else "")
 print(json.dumps(found))
-"""
+"""  # noqa: E501 - each line is a program
 
 RIGHT = {
     "good": {"accepted"},

@@ -15,9 +15,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from conftest import unavailable
-from sandbox_cases.good import GOOD, judge_good
-from sandbox_cases.ordinary_user import run_as_nobody
 
 from cascade.errors import SandboxError
 from cascade.sandboxes import (
@@ -33,6 +30,9 @@ from cascade.sandboxes import (
 from cascade.sandboxes.docker import LABEL, DockerBackend, Owner, connect, reap
 from cascade.sandboxes.local import LocalBackend
 from cascade.sandboxes.pool import Backend
+from conftest import unavailable
+from sandbox_cases.good import GOOD, judge_good
+from sandbox_cases.ordinary_user import run_as_nobody
 
 
 @pytest.fixture(scope="module")
@@ -69,7 +69,7 @@ def slots_of(pid: int, kind: str, engine: Any) -> list[str]:
     """What belongs to the process: its containers, or its descendants' and their namespaces'."""
     if kind == "docker":
         found = engine.api.containers(all=True, filters={"label": LABEL})
-        return [c["Id"] for c in found if Owner.parse(c["Labels"][LABEL]).pid == pid]  # type: ignore[union-attr]
+        return [c["Id"] for c in found if f"/{pid}/" in c["Labels"][LABEL]]
     mark = f"CASCADE_TEST_OWNER={pid}".encode()
     return [
         entry.name
@@ -91,7 +91,8 @@ from cascade.sandboxes import Case, Limits, Program, open_sandbox
 from cascade.sandboxes import settings
 settings.ENVIRONMENT["CASCADE_TEST_OWNER"] = str(os.getpid())
 with open_sandbox(sys.argv[1], workers=2) as box:
-    program = Program("python", "import os, time\\nos.fork(); os.setsid() if os.getpid() != os.getsid(0) else 0\\nprint('up', flush=True)\\ntime.sleep(60)")
+    source = "import os, time\\nif not os.fork(): os.setsid()\\n"
+    program = Program("python", source + "time.sleep(60)")
     limits = Limits(cpu_seconds=60, wall_seconds=60)
     threading.Thread(target=box.judge, args=(program, [Case("")], limits), daemon=True).start()
     print("ready", flush=True)
@@ -114,9 +115,9 @@ def test_a_killed_owner_leaves_nothing_after_a_second(kind: str, engine: Any) ->
         time.sleep(0.3)
         owner.send_signal(signal.SIGKILL)
         owner.wait()
-        left = lambda: slots_of(owner.pid, kind, engine)  # noqa: E731 - named for the message
         # A second on an idle machine; a busy one may be slow to collect what is dead already.
-        assert wait_for(lambda: not left(), 8), left()
+        gone = wait_for(lambda: not slots_of(owner.pid, kind, engine), 8)
+        assert gone, slots_of(owner.pid, kind, engine)
 
 
 def test_containers_of_a_dead_owner_are_reaped(engine: Any) -> None:
