@@ -20,7 +20,8 @@ from cascade.types import SamplingParams
 
 SMALL = ToyConfig(
     hidden_size=64, num_layers=1, num_heads=2, num_experts=4, expert_size=32, num_conversations=40,
-    num_drills=40, sft=SftConfig(steps=5, row_tokens=128, batch_rows=2, warmup_steps=1),
+    num_drills=40, num_sums=40,
+    sft=SftConfig(steps=5, row_tokens=128, batch_rows=2, warmup_steps=1),
 )  # fmt: skip
 
 
@@ -32,7 +33,9 @@ def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_the_toy_has_at_most_two_million_parameters_and_room_for_real_problems() -> None:
     model, tokenizer = train_toy(
-        dataclasses.replace(ToyConfig(), num_conversations=20, num_drills=0, sft=SMALL.sft)
+        dataclasses.replace(
+            ToyConfig(), num_conversations=20, num_drills=0, num_sums=0, sft=SMALL.sft
+        )
     )
     assert model.num_parameters() <= 2_000_000
     assert model.config.max_position_embeddings >= 4096
