@@ -3,7 +3,7 @@
     python benchmarks/code_verification.py codet --every 1
     python benchmarks/code_verification.py icpc ioi humaneval mbpp livecodebench --kind docker
 
-The data folder is CASCADE_DATA. Every number is of this machine, with its load at the time.
+The data folder is CASCADE_DATA; PACKAGES names the packages of `icpc` to run. Every number is of this machine, with its load at the time.
 """
 
 from __future__ import annotations
@@ -81,6 +81,10 @@ def codet(verifier: CodeVerifier, data: Path, every: int) -> None:
         if report.status.is_fault:
             print("FAULT", problem.id, report.reason)
         passed[problem.id, submission.source] = report.accepted
+        if len(passed) % 500 == 0:
+            print(
+                f"  {len(passed)} of {len(jobs)}, {time.perf_counter() - started:.0f} s", flush=True
+            )
     seconds = time.perf_counter() - started
     counts, differing = [], []
     for problem, texts in rows:
@@ -144,8 +148,9 @@ def icpc(verifier: CodeVerifier, data: Path, every: int) -> None:
     """Every submission must get its folder's verdict, within the package's time limit."""
     languages = verifier.sandbox.languages()
     good = total = 0
+    only = os.environ.get("PACKAGES", "").split()
     for folder in sorted((data / "icpc_kattis_packages").iterdir()):
-        if not folder.is_dir():
+        if not folder.is_dir() or (only and folder.name not in only):
             continue
         problem = kattis_problem(kattis_files(folder), folder.name)
         limited = calibrated(problem, verifier)

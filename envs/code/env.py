@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import weakref
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -84,6 +85,8 @@ class CodeEnv(TextEnv):
             self._place = Owned(sandbox)
         else:
             self._place = Lease(sandbox, sandbox_settings or {})
+        # An environment that nobody closes gives its share back when it is collected.
+        weakref.finalize(self, self._place.close).atexit = False
         self._verifier: CodeVerifier | None = None
         self._tool = PythonTool(self._place.session, max_tool_calls, tool_seconds)
         self._attempts = 0

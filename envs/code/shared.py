@@ -1,12 +1,11 @@
 """One sandbox for all environments of a process that ask for the same kind.
 
-It opens at the first use and closes with its last user, or with the process. A forked process
-never uses its parent's sandbox.
+It opens at the first use and closes with its last user. A process that ends takes its slots along:
+each lives only as long as its stream. A forked process never uses its parent's sandbox.
 """
 
 from __future__ import annotations
 
-import atexit
 import os
 import threading
 from collections.abc import Mapping
@@ -39,7 +38,7 @@ class _Shared:
             sandbox.close()
 
 
-_lock = threading.Lock()
+_lock = threading.RLock()  # an environment may be collected, and closed, at any moment
 _open: dict[_Key, _Shared] = {}
 
 
@@ -134,12 +133,3 @@ def _keep(shared: _Shared, room: Sandbox) -> None:
             shared.rooms.append(room)
             return
     room.close()
-
-
-@atexit.register
-def _close_all() -> None:
-    with _lock:
-        mine = [shared for key, shared in _open.items() if key[0] == os.getpid()]
-        _open.clear()
-    for shared in mine:
-        shared.close()
