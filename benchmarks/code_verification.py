@@ -3,7 +3,8 @@
     python benchmarks/code_verification.py codet --every 1
     python benchmarks/code_verification.py icpc ioi humaneval mbpp livecodebench --kind docker
 
-The data folder is CASCADE_DATA; PACKAGES names the packages of `icpc` to run. Every number is of this machine, with its load at the time.
+The data folder is CASCADE_DATA; PACKAGES names the packages of `icpc` to run (default all). Every
+number is of this machine, with its load at the time.
 """
 
 from __future__ import annotations
