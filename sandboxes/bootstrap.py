@@ -10,7 +10,7 @@ import struct
 from importlib.resources import files
 from typing import Any
 
-__all__ = ["LOADER", "payload"]
+__all__ = ["LOADER", "OPTIONS", "payload"]
 
 LOADER = """
 import sys, os, json, marshal, struct, importlib.util, importlib.machinery
@@ -26,7 +26,7 @@ native = head["magic"] == importlib.util.MAGIC_NUMBER.hex()
 codes = {}
 for name, source_size, code_size in head["modules"]:
     source, code = take(source_size), take(code_size)
-    codes[name] = marshal.loads(code) if native else (source, name)
+    codes[name] = (code if native else source, name)
 blobs = [take(n) for n in head["blobs"]]
 class Finder:
     @staticmethod
@@ -38,15 +38,19 @@ class Finder:
     def create_module(spec): return None
     @staticmethod
     def exec_module(module):
-        code = codes.get(module.__name__)
-        if isinstance(code, tuple):
-            code = compile(code[0], "<cascade " + code[1] + ">", "exec", dont_inherit=True)
-        if code: exec(code, module.__dict__)
+        if module.__name__ not in codes: return
+        code, name = codes[module.__name__]
+        if native: code = marshal.loads(code)
+        else: code = compile(code, "<cascade " + name + ">", "exec", dont_inherit=True)
+        exec(code, module.__dict__)
 sys.meta_path.insert(0, Finder)
 module = importlib.import_module("cascade.sandboxes.inside." + head["start"])
 module.main(head["config"], blobs)
 """
-"""What the interpreter is started with (`python3 -P -s -c LOADER`); needs Python 3.11 or later."""
+"""What the interpreter is started with (`python3 OPTIONS -c LOADER`); needs Python 3.11."""
+
+OPTIONS = ("-P", "-s", "-S")
+"""No folder of the caller on the path, no user's packages, no start-up files."""
 
 
 @functools.cache

@@ -60,9 +60,7 @@ class Builder:
         main = language.rename(source) if language.rename else language.source
         name = self._hash(language, program, main, source, files)
         if not language.compile:
-            marker = ((".package", b""),) if files else ()
-            parts = ((main, source), *files, *marker)
-            return self._built(language, program, name, parts), None
+            return self._built(language, program, name, ((main, source), *files)), None
         with self._lock:
             if name in self._cache:
                 self._cache.move_to_end(name)

@@ -13,7 +13,7 @@ import docker.errors
 import requests
 
 from cascade.errors import SandboxError
-from cascade.sandboxes.bootstrap import LOADER, payload
+from cascade.sandboxes.bootstrap import LOADER, OPTIONS, payload
 from cascade.sandboxes.link import Demultiplexer, Link
 from cascade.sandboxes.settings import (
     ENVIRONMENT,
@@ -44,10 +44,13 @@ def connect() -> Any:
     Raises:
         SandboxError: no engine answers, or this user may not use it; says what to do.
     """
+    client = None
     try:
         client = docker.from_env(timeout=60, max_pool_size=64)
         client.ping()
     except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+        if client is not None:
+            client.close()
         text = str(error)
         where = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
         if "Permission denied" in text or "PermissionError" in text:
@@ -173,9 +176,13 @@ class DockerBackend:
         self.config = config
         self.client = connect()
         self.image = config.image or IMAGE
-        self.versions = self._check_image()
         self._owner = str(Owner.current())
-        reap(self.client)
+        try:
+            self.versions = self._check_image()
+            reap(self.client)
+        except BaseException:
+            self.client.close()
+            raise
 
     def _check_image(self) -> dict[str, str]:
         try:
@@ -223,7 +230,7 @@ class DockerBackend:
         api = self.client.api
         created = api.create_container(
             self.image,
-            command=["python3", "-P", "-s", "-c", LOADER],
+            command=["python3", *OPTIONS, "-c", LOADER],
             entrypoint=[],
             user="0:0",
             working_dir="/",

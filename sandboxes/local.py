@@ -16,7 +16,7 @@ from typing import Any
 
 from cascade.errors import SandboxError
 from cascade.sandboxes.accounts import Account, open_account
-from cascade.sandboxes.bootstrap import LOADER, payload
+from cascade.sandboxes.bootstrap import LOADER, OPTIONS, payload
 from cascade.sandboxes.inside import landlock
 from cascade.sandboxes.inside.seccomp import build_filter
 from cascade.sandboxes.link import Link
@@ -179,7 +179,7 @@ class LocalBackend:
         files = account.files if account else {}
         try:
             process = subprocess.Popen(
-                [interpreter(), "-P", "-s", "-c", LOADER],
+                [interpreter(), *OPTIONS, "-c", LOADER],
                 stdin=theirs.fileno(),
                 stdout=subprocess.DEVNULL,
                 stderr=subprocess.PIPE,

@@ -99,5 +99,6 @@ def slot_config(config: SandboxConfig, uid: int | None) -> dict[str, Any]:
         "store": "/cascade",
         "store_bytes": config.store_bytes,
         "tools": list(TOOLS),
+        "beat_seconds": config.silence_seconds / 5,
         "env": [f"{name}={value}" for name, value in ENVIRONMENT.items()],
     }

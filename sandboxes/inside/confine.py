@@ -11,7 +11,7 @@ import os
 import resource
 import signal
 import struct
-from dataclasses import dataclass
+from typing import NamedTuple
 
 __all__ = ["Confinement", "Rlimits", "keep_capabilities", "libc", "prctl"]
 
@@ -22,6 +22,7 @@ _NEWPID = 0x20000000
 _CAP_VERSION_3 = 0x20080522
 _LANDLOCK_CREATE, _LANDLOCK_ADD, _LANDLOCK_RESTRICT = 444, 445, 446
 
+RLIMITS = struct.Struct("<6q")
 libc = ctypes.CDLL(None, use_errno=True)
 
 
@@ -50,8 +51,7 @@ class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
 
-@dataclass(frozen=True)
-class Rlimits:
+class Rlimits(NamedTuple):
     """Limits that the kernel keeps for each process (the slot's account keeps the rest)."""
 
     cpu_seconds: int
@@ -62,18 +62,9 @@ class Rlimits:
     data_bytes: int = -1
     """-1: no limit; only set where no cgroup bounds the memory."""
 
-    FORMAT = struct.Struct("<6q")
-
     def pack(self) -> bytes:
         """Encode for the helper that forks."""
-        return self.FORMAT.pack(
-            self.cpu_seconds,
-            self.stack_bytes,
-            self.file_bytes,
-            self.open_files,
-            self.processes,
-            self.data_bytes,
-        )
+        return RLIMITS.pack(*self)
 
     def apply(self) -> None:
         """Set them on this process."""
@@ -90,22 +81,33 @@ class Rlimits:
                 set_limit(kind, (value, value))
 
 
-@dataclass
 class Confinement:
     """How a slot confines its programs.
 
     With `uid`, every program runs as that user and the runner stays root of its own namespace.
     Without, programs share the runner's user, and lose its capabilities instead.
+
+    Args:
+        uid: user of the programs.
+        filters: seccomp programs, for judged programs and for sessions with a loopback network.
+        landlock: file descriptor of a Landlock rule set, or -1.
+        drop_capabilities: take all capabilities from the programs.
+        pid_namespace: process namespace that programs are born into, as a descriptor, or -1.
     """
 
-    uid: int | None
-    filters: tuple[bytes | None, bytes | None] = (None, None)
-    """Seccomp programs: for judged programs, and for sessions with a loopback network."""
-    landlock: int = -1
-    """File descriptor of a Landlock rule set, or -1."""
-    drop_capabilities: bool = False
-    pid_namespace: int = -1
-    """Process namespace that programs are born into, as a descriptor, or -1."""
+    def __init__(
+        self,
+        uid: int | None,
+        filters: tuple[bytes | None, bytes | None] = (None, None),
+        landlock: int = -1,
+        drop_capabilities: bool = False,
+        pid_namespace: int = -1,
+    ) -> None:
+        self.uid = uid
+        self.filters = filters
+        self.landlock = landlock
+        self.drop_capabilities = drop_capabilities
+        self.pid_namespace = pid_namespace
 
     def join(self) -> None:
         """Make the caller's later children be born into the programs' process namespace."""

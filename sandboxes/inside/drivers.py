@@ -13,7 +13,6 @@ import json
 import os
 import struct
 import sys
-import threading
 import types
 from collections.abc import Callable
 from typing import Any, NoReturn
@@ -50,9 +49,7 @@ def run_driver(kind: int, argv: list[str]) -> NoReturn:
     main.__dict__["__builtins__"] = __builtins__
     sys.modules["__main__"] = main
     sys.argv = argv
-    folder = os.path.dirname(argv[0])
-    if os.path.exists(folder + "/.package"):
-        sys.path.insert(0, folder)
+    sys.path.insert(0, argv[0].rpartition("/")[0])
     finish(lambda: driver(main, argv))
 
 
@@ -67,7 +64,8 @@ def finish(body: Callable[[], None]) -> NoReturn:
         code = 1
         _print_error(error)
     try:
-        threading._shutdown()  # type: ignore[attr-defined]
+        if "threading" in sys.modules:
+            sys.modules["threading"]._shutdown()
         atexit._run_exitfuncs()
     except SystemExit:
         pass
@@ -101,9 +99,13 @@ def _print_error(error: BaseException) -> None:
 
 
 def _load(path: str, namespace: dict[str, Any]) -> None:
-    with open(path, "rb") as file:
-        source = file.read()
-    exec(compile(source, path, "exec", dont_inherit=True), namespace)
+    # Not by `open`: a buffered file would touch, and so copy, ten pages more.
+    fd = os.open(path, os.O_RDONLY)
+    parts = []
+    while part := os.read(fd, 1 << 20):
+        parts.append(part)
+    os.close(fd)
+    exec(compile(b"".join(parts), path, "exec", dont_inherit=True), namespace)
 
 
 def _script(main: types.ModuleType, argv: list[str]) -> None:

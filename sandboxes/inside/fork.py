@@ -15,10 +15,15 @@ import socket
 import struct
 import sys
 from collections.abc import Callable
-from dataclasses import dataclass
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
-from cascade.sandboxes.inside.confine import PR_SET_DUMPABLE, Confinement, Rlimits, prctl
+from cascade.sandboxes.inside.confine import (
+    PR_SET_DUMPABLE,
+    RLIMITS,
+    Confinement,
+    Rlimits,
+    prctl,
+)
 
 __all__ = ["EXEC", "ChildEnd", "Helper", "Request", "Runner", "child_limits", "serve"]
 
@@ -37,8 +42,7 @@ Runner = Callable[[int, list[str]], NoReturn]
 """Runs a driver of the given kind in the child; never returns."""
 
 
-@dataclass(frozen=True)
-class Request:
+class Request(NamedTuple):
     """Start one process."""
 
     kind: int
@@ -67,15 +71,14 @@ class Request:
     def unpack(cls, data: bytes) -> Request:
         """Decode on the helper's side."""
         kind, flags, nargs, nenv = _HEAD.unpack_from(data)
-        start = _HEAD.size + Rlimits.FORMAT.size
-        rlimits = Rlimits(*Rlimits.FORMAT.unpack_from(data, _HEAD.size))
+        start = _HEAD.size + RLIMITS.size
+        rlimits = Rlimits(*RLIMITS.unpack_from(data, _HEAD.size))
         text = data[start:-1].decode("utf-8", "surrogateescape").split("\0")
         argv, env = text[1 : 1 + nargs], text[1 + nargs : 1 + nargs + nenv]
         return cls(kind, argv, env, text[0], rlimits, bool(flags & INET), bool(flags & DETACH))
 
 
-@dataclass(frozen=True)
-class ChildEnd:
+class ChildEnd(NamedTuple):
     """How a child ended; `error` is an errno where it could not be started."""
 
     status: int
@@ -86,7 +89,7 @@ class ChildEnd:
 
     def pack(self) -> bytes:
         """Encode for the runner."""
-        return _REPLY.pack(self.status, self.error, self.user_us, self.system_us, self.peak_kb)
+        return _REPLY.pack(*self)
 
 
 class Helper:
@@ -160,7 +163,7 @@ def serve(
 ) -> NoReturn:
     """Fork for the runner until it goes away. `run` runs drivers; without it only EXEC works."""
     prctl(PR_SET_DUMPABLE, 0)
-    size = MAX_REQUEST + _HEAD.size + Rlimits.FORMAT.size
+    size = MAX_REQUEST + _HEAD.size + RLIMITS.size
     space = socket.CMSG_SPACE(16 * array.array("i").itemsize)
     shared_address = ctypes.c_int.from_buffer(shared)
     shared.madvise(mmap.MADV_DONTFORK)

@@ -7,7 +7,6 @@ the interrupt loses them.
 
 from __future__ import annotations
 
-import ast
 import contextlib
 import os
 import select
@@ -15,7 +14,6 @@ import signal
 import struct
 import sys
 import time
-import traceback
 import types
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
@@ -69,6 +67,8 @@ def _exactly(fd: int, count: int) -> bytes:
 
 
 def _run_cell(code: str, namespace: dict[str, Any]) -> None:
+    import ast  # not at the top: the zygote would carry it into every program
+
     tree = ast.parse(code, "<cell>")
     last: ast.Expression | None = None
     if tree.body and isinstance(tree.body[-1], ast.Expr):
@@ -84,9 +84,44 @@ def _print_trace(error: BaseException) -> None:
     trace = error.__traceback__
     while trace is not None and trace.tb_frame.f_code.co_filename.startswith("<cascade"):
         trace = trace.tb_next
+    import traceback  # likewise
+
     lines = traceback.format_exception(type(error), error, trace)
     with contextlib.suppress(OSError, ValueError, AttributeError):
         sys.stdout.write("".join(lines))
+
+
+class _Cell:
+    """One piece of code under way."""
+
+    def __init__(self, message: bytes, limit: int, start: float) -> None:
+        self.message, self.limit, self.start = message, limit, start
+        self.kept: list[bytes] = []
+        self.total = 0
+        self.state = ""
+
+    def send(self, fd: int) -> None:
+        """Write what the interpreter has not read yet."""
+        with contextlib.suppress(BlockingIOError):
+            try:
+                while self.message:
+                    self.message = self.message[os.write(fd, self.message) :]
+            except BrokenPipeError:
+                self.message = b""
+
+    def take_output(self, data: bytes) -> None:
+        """Keep the beginning of what was printed; an endless flood ends the interpreter."""
+        if not data:
+            self.state = self.state or "died"
+        if self.total < self.limit:
+            self.kept.append(data[: self.limit - self.total])
+        self.total += len(data)
+        if self.total > _FLOOD * self.limit:
+            self.state = "output"
+
+    def take_answer(self, data: bytes) -> None:
+        """Note how the code ended."""
+        self.state = {b"k": "ok", b"e": "error"}.get(data[-1:], "died")
 
 
 class Interpreter:
@@ -109,70 +144,60 @@ class Interpreter:
         self.alive = True
 
     def execute(
-        self, code: bytes, header: dict[str, Any], client: int, poll_client: Callable[[], bool]
+        self,
+        code: bytes,
+        header: dict[str, Any],
+        client: int,
+        poll_client: Callable[[], bool],
+        beat: Callable[[], None],
     ) -> tuple[dict[str, Any], bytes]:
         """Run one piece of code; return how it ended and what it printed."""
-        limit, memory = header["output"], header["memory"]
-        os.set_blocking(self.code, True)
-        message = _SIZE.pack(len(code)) + code
+        os.set_blocking(self.code, False)
+        os.set_blocking(self.output, True)
+        cell = _Cell(_SIZE.pack(len(code)) + code, header["output"], time.monotonic())
         poll = select.poll()
         for fd in (self.output, self.answer, client):
             poll.register(fd, select.POLLIN)
-        os.set_blocking(self.code, False)
-        start = time.monotonic()
-        deadline = start + header["wall"]
-        kept, total, state = [], 0, ""
+        deadline = cell.start + header["wall"]
         interrupted = False
-        while not state:
-            if message:
-                with contextlib.suppress(BlockingIOError):
-                    try:
-                        message = message[os.write(self.code, message) :]
-                    except BrokenPipeError:
-                        message = b""
+        while not cell.state:
+            beat()
+            cell.send(self.code)
             for fd, _ in poll.poll(20):
                 if fd == client:
                     if not poll_client():
                         self.slot.kill_strangers()
                         os._exit(0)
-                    continue
-                data = os.read(fd, 1 << 16)
-                if fd == self.answer:
-                    state = {b"k": "ok", b"e": "error"}.get(data[-1:], "died")
-                elif data:
-                    if total < limit:
-                        kept.append(data[: limit - total])
-                    total += len(data)
+                elif fd == self.answer:
+                    cell.take_answer(os.read(fd, 16))
                 else:
-                    state = "died"
-            now = time.monotonic()
-            if not state and total > _FLOOD * limit:
-                state = "output"
-            elif not state and self.slot.meter.working_set() - self.slot.base_bytes > memory:
-                state = "memory"
-            elif not state and now > deadline:
+                    cell.take_output(os.read(fd, 1 << 16))
+            used = self.slot.meter.working_set() - self.slot.base_bytes
+            if not cell.state and used > header["memory"]:
+                cell.state = "memory"
+            if not cell.state and time.monotonic() > deadline:
                 if interrupted:
-                    state = "timeout"
+                    cell.state = "timeout"
                 else:
-                    interrupted, deadline = True, now + _GRACE_SECONDS
+                    interrupted, deadline = True, deadline + _GRACE_SECONDS
                     self.interrupt()
-        if state in ("ok", "error"):
-            total = self._rest(kept, total, limit)
+        if cell.state in ("ok", "error"):
+            self._rest(cell)
+            if interrupted:
+                cell.state = "interrupted"
         else:
             self.close()
-        if interrupted and state in ("ok", "error"):
-            state = "interrupted"
-        answer = {"state": state, "written": total, "wall": time.monotonic() - start}
-        return answer, b"".join(kept)
+        wall = time.monotonic() - cell.start
+        return {"state": cell.state, "written": cell.total, "wall": wall}, b"".join(cell.kept)
 
-    def _rest(self, kept: list[bytes], total: int, limit: int) -> int:
+    def _rest(self, cell: _Cell) -> None:
+        """Take what was printed before the answer."""
         os.set_blocking(self.output, False)
         with contextlib.suppress(BlockingIOError):
             while data := os.read(self.output, 1 << 16):
-                if total < limit:
-                    kept.append(data[: limit - total])
-                total += len(data)
-        return total
+                cell.take_output(data)
+                if cell.state == "output":
+                    return
 
     def interrupt(self) -> None:
         """Raise KeyboardInterrupt in the interpreter."""

@@ -44,11 +44,13 @@ class Runner:
         slot: Slot,
         store: Store,
         helpers: tuple[Helper, Helper | None],
-        env: list[str],
+        config: dict[str, Any],
     ) -> None:
         self.inp, self.out = inp, out
         zygote, spawner = helpers
-        self.env = env
+        self.env: list[str] = config["env"]
+        self.beat_seconds: float = config["beat_seconds"]
+        self.next_beat = 0.0
         self.slot, self.store = slot, store
         self.zygote, self.spawner = zygote, spawner or zygote
         self.inbox = Inbox()
@@ -118,6 +120,13 @@ class Runner:
                 channel.closing = True
         elif ident > self.active:
             self.early.append((header, body))
+
+    def beat(self) -> None:
+        """Show the client now and then that a long run is watched."""
+        now = time.monotonic()
+        if now >= self.next_beat:
+            self.next_beat = now + self.beat_seconds
+            self.send({"op": "beat"})
 
     def send(self, header: Header, body: bytes = b"") -> None:
         """Write one frame to the client."""
@@ -194,6 +203,7 @@ class Runner:
             self.inp,
             self.forward,
             bool(header.get("keep")),
+            self.beat,
         )
         try:
             return supervision.run(request, fds, outputs)
@@ -334,7 +344,9 @@ class Runner:
         """Run code in the persistent interpreter, starting one where there is none."""
         if self.interpreter is None or not self.interpreter.alive:
             self.interpreter = Interpreter(self.slot, self.zygote, header["rlimits"])
-        answer, output = self.interpreter.execute(body, header, self.inp, self.receive_or_busy)
+        answer, output = self.interpreter.execute(
+            body, header, self.inp, self.receive_or_busy, self.beat
+        )
         self.send({"op": "done", "id": header["id"], **answer}, output)
 
     def stop_interpreter(self) -> None:

@@ -167,10 +167,12 @@ class Supervision:
         client_fd: int,
         forward: Callable[[int, bytes], None],
         keep: bool,
+        beat: Callable[[], None],
     ) -> None:
         self.slot, self.helper, self.watch, self.keep = slot, helper, watch, keep
         self.channels, self.forward = channels, forward
         self.poll_client, self.client_fd = poll_client, client_fd
+        self.beat = beat
         self.kept: dict[int, list[bytes]] = {}
         self.counts: dict[int, int] = {}
         self.killed_by = ""
@@ -276,6 +278,7 @@ class Supervision:
 
     def _look(self, now: float) -> float:
         """Check the account; return how long it cannot run out."""
+        self.beat()
         slot, watch = self.slot, self.watch
         cpu = slot.meter.cpu() - self.cpu_start
         if cpu >= watch.cpu:

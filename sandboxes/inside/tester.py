@@ -7,16 +7,17 @@ comes back is plain data too, so no object of the program ever meets an assertio
 
 from __future__ import annotations
 
-import ast
 import builtins
 import os
 import struct
 import sys
-import traceback
 import types
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from cascade.sandboxes.inside.plain import NotPlainError, decode, encode
+
+if TYPE_CHECKING:  # imported where tests run: the zygote would carry it into every program
+    import ast
 
 __all__ = ["CODES", "KIND", "run_tests"]
 
@@ -108,6 +109,8 @@ def _proxy(remote: _Remote, name: str) -> Any:
 
 def _free_names(tree: ast.AST) -> set[str]:
     """Names that the tests load and nowhere define."""
+    import ast
+
     loaded: set[str] = set()
     bound = set(dir(builtins)) | {"__name__", "__file__", "__doc__"}
     for node in ast.walk(tree):
@@ -126,6 +129,9 @@ def _free_names(tree: ast.AST) -> set[str]:
 
 def run_tests(main: types.ModuleType, argv: list[str]) -> None:
     """In the child: run the tests in argv[0] against the program behind descriptors 3 and 4."""
+    import ast
+    import traceback
+
     remote = _Remote()
     try:
         with open(argv[0], "rb") as file:
