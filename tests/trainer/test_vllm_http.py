@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import importlib.util
+import json
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -71,3 +75,36 @@ def test_enable_thinking_reaches_the_template(vllm_server: str) -> None:
     thinking_ids, direct_ids = counts
     assert thinking_ids[:-1] == direct_ids[:-1]
     assert thinking_ids[-1] != direct_ids[-1]
+
+
+def test_cascade_eval_evaluates_the_server_on_real_aime_problems(
+    vllm_server: str, data_dir: Path, tmp_path: Path
+) -> None:
+    """The toy solves none; what counts is that every sample is asked, judged and counted."""
+    command = [
+        sys.executable, "-m", "cascade.evals.cli", "--task", "aime25", "--limit", "6",
+        "--samples", "2", "--max-tokens", "256", "--base-url", vllm_server, "--model", "toy",
+        "--data-dir", str(data_dir), "--out", str(tmp_path / "run"),
+        "--max-truncated-share", "1", "--max-no-answer-share", "1", "--max-unparsable-share", "1",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=540)
+    assert done.returncode == 0, done.stdout + done.stderr
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    task = report["tasks"]["aime25"]
+    assert (task["task"], task["problems"], task["samples"]) == ("aime25", 6, 12)
+    assert task["counts"]["fault"] == 0
+    assert task["tokens"]["total"] > 0
+
+
+def test_the_engine_in_process_passes_its_tests_where_vllm_is_installed() -> None:
+    """As vLLM pins its own torch, it has an environment of its own."""
+    from vllm_server import vllm_python
+
+    if importlib.util.find_spec("vllm") is not None:
+        pytest.skip("vllm is installed here: test_vllm_engine runs by itself")
+    tests = Path(__file__).with_name("test_vllm_engine.py")
+    command = [vllm_python(), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
+    root = Path(__file__).resolve().parents[2]
+    done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=580)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
+    assert " passed" in done.stdout
