@@ -111,7 +111,10 @@ def test_tests_that_need_the_programs_classes_run_beside_it(
 
 
 ORDER_OF_EXIT = {"guess_rte.c", "guess_0.cc", "guess_tle.cc"}
-"""Right only for a sandbox that knows which end of an interaction ended first."""
+"""Right only where the sandbox weighs which end of an interaction ended first.
+
+problemtools: a rejection counts if the interactor ended first; else the program's own end does.
+"""
 
 
 @pytest.mark.parametrize(
