@@ -40,6 +40,11 @@ class Attempt:
     isolation: Isolation = field(default_factory=lambda: Isolation("none"))
     retries: int = 0
 
+    def is_decided(self, count: int, stop_early: bool) -> bool:
+        """Whether no further run could change the report: only the slot was lost behind it."""
+        failed = any(not outcome.accepted for outcome in self.outcomes.values())
+        return len(self.outcomes) == count or (stop_early and failed)
+
     def report(self, count: int, versions: dict[str, str]) -> Report:
         """Sum up."""
         failed = self.compilation
@@ -105,6 +110,8 @@ class Judging:
             except SlotLostError as error:
                 attempt.retries += 1
                 lost = str(error)
+                if attempt.is_decided(count, stop_early):
+                    return attempt.report(count, self.versions)
         left = [i for i in range(count) if i not in attempt.outcomes]
         attempt.outcomes[left[0]] = Outcome(Status.FAULT, reason=lost)
         return attempt.report(count, self.versions)

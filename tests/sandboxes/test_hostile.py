@@ -83,3 +83,13 @@ def test_a_file_named_like_an_option_is_only_a_file(cell: Sandbox) -> None:
     """Names of extra files never become arguments of the compiler."""
     program = Program("c", "int main(void){return 0;}", files={"-o": "x", "-fplugin=x.so": "y"})
     assert cell.judge(program, [Case("")]).accepted
+
+
+def test_the_search_for_another_tests_input_can_find_one(cell: Sandbox) -> None:
+    """The program of attack 62 finds what is there: here, in its own input."""
+    search = next(attack for attack in ISOLATION if attack.number == 62)
+    source = f"import sys\nkept = sys.stdin.read()\n{search.source}"
+    report = cell.judge(
+        Program("python", source), [Case("SECRET-INPUT-OF-THE-LAST-TEST", "held")], search.limits
+    )
+    assert report.status is Status.WRONG_ANSWER, report
