@@ -76,7 +76,7 @@ def test_two_processes_at_once_train_it_once(cache: Path) -> None:
     both = [spawn.Process(target=_train, args=(result,)) for _ in range(2)]
     for process in both:
         process.start()
-    (first, one), (second, other) = result.get(timeout=120), result.get(timeout=120)
+    (first, one), (second, other) = result.get(timeout=400), result.get(timeout=400)
     for process in both:
         process.join()
     assert one != other
