@@ -20,7 +20,15 @@ from cascade.verifiers.code.compare import DecimalLines
 from cascade.verifiers.code.expected import meets
 from cascade.verifiers.code.kattis import kattis_problem
 from cascade.verifiers.code.livecodebench import LIMITS, PRELUDE, method_name, samples
-from cascade.verifiers.code.problem import Function, Output, Problem, ProblemTest, Submission
+from cascade.verifiers.code.problem import (
+    Checked,
+    Communication,
+    Function,
+    Output,
+    Problem,
+    ProblemTest,
+    Submission,
+)
 from code_data import kattis_files, opened, read_gz
 
 TIME_FACTOR = 3.0
@@ -167,7 +175,7 @@ def test_a_missing_time_limit_is_measured(judge: code.CodeVerifier, data_dir: Pa
 
 
 def test_the_ioi_batch_task_gives_exact_points(judge: code.CodeVerifier, data_dir: Path) -> None:
-    problem = read_cms(data_dir / "ioi2024_packages/aplusb-CMS.zip")
+    problem = quickly_compiled(read_cms(data_dir / "ioi2024_packages/aplusb-CMS.zip"))
     points = {
         submission.name: judge.judge(problem, submission).parts["points"]
         for submission in problem.submissions
@@ -178,6 +186,16 @@ def test_the_ioi_batch_task_gives_exact_points(judge: code.CodeVerifier, data_di
         "sol10.cpp": 20,
         "solution-b-zero.cpp": 30,
     }
+
+
+def quickly_compiled(problem: Problem) -> Problem:
+    """The same problem, its checker or manager compiled without optimisation: testlib is large."""
+    judging = problem.judging
+    if isinstance(judging, Checked):
+        judging = replace(judging, checker=replace(judging.checker, flags=("-O0",)))
+    if isinstance(judging, Communication):
+        judging = replace(judging, manager=replace(judging.manager, flags=("-O0",)))
+    return replace(problem, judging=judging)
 
 
 def cut(test: ProblemTest, cases: int) -> ProblemTest:
@@ -194,7 +212,7 @@ def test_the_ioi_communication_task_tells_its_solutions_apart(
     judge: code.CodeVerifier, data_dir: Path
 ) -> None:
     """Two processes, a manager and a stub; the sample and one test of four messages."""
-    whole = read_cms(data_dir / "ioi2024_packages/message-CMS.zip")
+    whole = quickly_compiled(read_cms(data_dir / "ioi2024_packages/message-CMS.zip"))
     tests = [cut(test, 4) for test in whole.tests if test.name in ("0-01", "1-01")]
     problem = whole.only(tests)
     for name, expected in (
