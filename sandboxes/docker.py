@@ -241,16 +241,19 @@ class DockerBackend:
             host_config=self._host_config(uid),
         )
         container = _Container(self.client, created["Id"])
+        sock: socket.socket | None = None
         try:
             response = api.attach_socket(
                 created["Id"], params={"stdin": 1, "stdout": 1, "stderr": 1, "stream": 1}
             )
             container.hold(response)
-            sock: socket.socket = getattr(response, "_sock", response)
+            sock = getattr(response, "_sock", response)
             api.start(created["Id"])
             link = Link(sock, container, Demultiplexer(), self.config.silence_seconds)
             link.send_raw(payload("boot", slot_config(self.config, uid), []))
         except BaseException:
+            if sock is not None:
+                sock.close()
             container.destroy()
             raise
         return link

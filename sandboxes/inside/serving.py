@@ -64,8 +64,11 @@ def run(
     )
     store = Store(config["store"], config["store_bytes"])
     runner = Runner(inp, out, slot, store, (zygote, spawner), config)
-    if zygote.control.recv(1) != b"r":
-        raise OSError(5, "the zygote did not start; does every preloaded module import?")
+    greeting = zygote.control.recv(256)
+    if greeting != b"r":
+        sys.stderr.write(greeting.decode(errors="replace") or "the zygote did not start")
+        sys.stderr.flush()
+        os._exit(78)
     write_all(out, pack(_hello(config, meter, spawner is not None, confinement)))
     runner.serve()
     slot.kill_strangers()

@@ -90,8 +90,12 @@ def _become(
     site.setquit()
     sys.path += [folder for folder in site.getsitepackages() if os.path.isdir(folder)]
     sys.path += config.get("python_path", [])
-    for name in (*COMMON_MODULES, *config["preload"]):
-        importlib.import_module(name)
+    try:
+        for name in (*COMMON_MODULES, *config["preload"]):
+            importlib.import_module(name)
+    except ImportError as error:
+        control.send(f"cannot preload: {error}".encode()[:200])
+        os._exit(1)
     _open_streams()
     main = types.ModuleType("__main__")
     for _ in range(2):
