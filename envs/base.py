@@ -24,6 +24,8 @@ from cascade.types import Message, StopReason, Task, Verdict, Verifier
 if TYPE_CHECKING:
     import numpy as np
 
+    from cascade.envs.groups import GroupReward
+
 __all__ = ["Info", "SingleTurnEnv", "TextEnv", "Turn"]
 
 Info = dict[str, Any]
@@ -69,6 +71,8 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
 
     metadata: ClassVar[dict[str, Any]] = {"render_modes": ["ansi"]}  # type: ignore[misc]
     default_tasks: ClassVar[Tasks]
+    group_reward: GroupReward | None = None
+    """Set by environments whose reward compares the episodes of one task."""
     _late_seed: int | None = None
 
     def __init__(
