@@ -188,6 +188,13 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
         """Return the conversation that the model sees first."""
         return task.messages
 
+    async def prepare(self, text: str) -> None:
+        """Wait for what `step(text)` needs from elsewhere, such as a judge's reply.
+
+        A rollout awaits it before each step, so that thousands of episodes can wait without a
+        thread each. `step` must work without it too, and then waits by itself.
+        """
+
     @abc.abstractmethod
     def respond(self, text: str) -> Turn:
         """Answer the assistant's message `text` in the running episode."""

@@ -109,6 +109,7 @@ async def rollout(
 
 async def _step(env: TextEnv, text: str) -> tuple[Observation, float, bool, bool, Info]:
     """Step in this thread if that takes microseconds, else in another."""
+    await env.prepare(text)
     if env.responds_quickly(text):
         return env.step(text)
     return await asyncio.to_thread(env.step, text)

@@ -2,6 +2,7 @@
 
 `RecordingEngine` wraps any engine and keeps all that it samples; `ReplayEngine` then gives a run
 the same completions again, without a model. Trajectory files can be replayed too.
+`RememberingEngine` does both: it asks only what the file does not answer.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from cascade.envs.engines.recordings import Key, Recording, params_digest, promp
 from cascade.errors import ConfigError, DataError, EngineError
 from cascade.types import Completion, Prompt, SamplingParams
 
-__all__ = ["RecordingEngine", "ReplayEngine", "open_replay"]
+__all__ = ["RecordingEngine", "RememberingEngine", "ReplayEngine", "open_replay"]
 
 OnMissing = Literal["error", "stop"]
 
@@ -151,6 +152,60 @@ class RecordingEngine:
     def _occurrence(self, key: Key) -> int:
         if key not in self._asked:
             self._asked[key] = self._recording.count(key)
+        self._asked[key] += 1
+        return self._asked[key] - 1
+
+
+class RememberingEngine:
+    """Answers from `path` what was asked before, and asks `engine` for the rest, which it records.
+
+    Equal requests (prompt, parameters and seed) get the recorded completions in their order; after
+    the last of them, and where a failure is recorded, the engine is asked. Calling `aclose` closes
+    `engine` too.
+    """
+
+    def __init__(self, engine: Engine, path: Path) -> None:
+        self._engine = engine
+        self._recording = Recording(path, appending=True)
+        self._asked: Counter[Key] = Counter()
+
+    @property
+    def name(self) -> str:
+        """The wrapped engine's."""
+        return self._engine.name
+
+    @property
+    def max_concurrency(self) -> int:
+        """The wrapped engine's."""
+        return self._engine.max_concurrency
+
+    async def sample(self, prompts: Sequence[Prompt], params: SamplingParams) -> list[Completion]:
+        """Return recorded completions where there are any, and sample the rest.
+
+        Raises:
+            EngineError, ConfigError: as the wrapped engine.
+        """
+        keys = _keys(prompts, params)
+        places = [(key, self._next(key)) for key in keys]
+        found = [self._recording.read(key, occurrence) for key, occurrence in places]
+        missing = [i for i, answer in enumerate(found) if not isinstance(answer, Completion)]
+        if missing:
+            fresh = await self._engine.sample([prompts[i] for i in missing], params)
+            for i, completion in zip(missing, fresh, strict=True):
+                self._recording.append(prompts[i], params, places[i][1], completion)
+                found[i] = completion
+        return [answer for answer in found if isinstance(answer, Completion)]
+
+    def describe(self) -> Mapping[str, Any]:
+        """Return the wrapped engine's description, with the path of the file."""
+        return {**self._engine.describe(), "remembered_in": str(self._recording.path)}
+
+    async def aclose(self) -> None:
+        """Close the wrapped engine and the file; calling it twice is harmless."""
+        self._recording.close()
+        await self._engine.aclose()
+
+    def _next(self, key: Key) -> int:
         self._asked[key] += 1
         return self._asked[key] - 1
 
