@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade import __version__
 from cascade.errors import CascadeError, ConfigError
+from cascade.evals.commands import add_commands, add_data_dir, data_dir_of
 from cascade.evals.exits import Exit
 
 if TYPE_CHECKING:
@@ -28,11 +29,11 @@ examples:
   cascade-eval --resume --out runs/FOLDER                    finish an interrupted run
   cascade-eval rescore --task aime25 --outputs FILE.jsonl --json
   cascade-eval compare runs/A runs/B
+  cascade-eval verify                                        published outputs, published numbers
 
 exit codes: 0 ran; 2 could not run; 3 ran with faults, missing samples or a limit exceeded;
 130 interrupted (what is done is kept: --resume finishes it)
 """
-_COMMANDS = ("run", "rescore", "compare", "list", "show")
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -94,6 +95,7 @@ def build_parser() -> argparse.ArgumentParser:
     show.add_argument("task", metavar="TASK")
     show.add_argument("--json", action="store_true", help="print one JSON object")
     show.set_defaults(handler=_show)
+    add_commands(commands)
     return parser
 
 
@@ -106,7 +108,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     what.add_argument(
         "--skip-missing", action="store_true", help="leave out tasks whose data cannot be had"
     )
-    _add_data_dir(what)
+    add_data_dir(what)
     model = parser.add_argument_group("model")
     model.add_argument("--model", metavar="NAME|PATH|HUB_ID")
     model.add_argument("--base-url", metavar="URL", help="of an OpenAI-compatible server")
@@ -161,16 +163,9 @@ def _add_rescore(parser: argparse.ArgumentParser) -> None:
     )  # fmt: skip
     parser.add_argument("--out", type=Path, metavar="FILE", help="where verdicts are written")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
-    _add_data_dir(parser)
+    add_data_dir(parser)
     _add_limits(parser)
     parser.set_defaults(handler=_rescore)
-
-
-def _add_data_dir(parser: argparse._ActionsContainer) -> None:
-    parser.add_argument(
-        "--data-dir", type=Path, metavar="DIR",
-        help="where task sets are looked for before the hub (default: CASCADE_DATA)",
-    )  # fmt: skip
 
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
@@ -185,14 +180,6 @@ def _limits(args: argparse.Namespace) -> Limits:
     names = ("fault", "empty", "truncated", "no_answer", "unparsable")
     given = {name: getattr(args, f"max_{name}_share") for name in names}
     return Limits(**{name: value for name, value in given.items() if value is not None})
-
-
-def _data_dir(args: argparse.Namespace) -> Path | None:
-    if args.data_dir is not None:
-        folder: Path = args.data_dir
-        return folder
-    given = os.environ.get("CASCADE_DATA")
-    return Path(given) if given else None
 
 
 def _overrides(args: argparse.Namespace) -> Overrides:
@@ -266,7 +253,7 @@ def _run(args: argparse.Namespace) -> int:
             options=_engine_options(args, is_http),
         ),
         overrides=_overrides(args),
-        data_dir=_data_dir(args),
+        data_dir=data_dir_of(args),
         out=args.out,
         resume=args.resume,
         skip_missing=args.skip_missing,
@@ -302,7 +289,7 @@ def _rescore(args: argparse.Namespace) -> int:
 
     config = RescoreConfig(
         task=args.task, outputs=args.outputs, answers=args.answers, format=args.format,
-        policy=_named_values(args.policy, "--policy"), data_dir=_data_dir(args), out=args.out,
+        policy=_named_values(args.policy, "--policy"), data_dir=data_dir_of(args), out=args.out,
         limits=_limits(args),
     )  # fmt: skip
     result = rescore(config)
