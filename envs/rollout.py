@@ -10,7 +10,7 @@ import asyncio
 import hashlib
 import json
 import time
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Any
 
@@ -37,6 +37,7 @@ async def rollout(
     env_id: str = "",
     sample: int = 0,
     seed: int | None = None,
+    token_budget: int | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Trajectory:
     """Run one episode of `env` with the messages that `engine` samples.
@@ -53,6 +54,8 @@ async def rollout(
         env_id: what the record calls the environment.
         sample: index among the samples of the task.
         seed: makes the episode repeatable, as far as the engine is.
+        token_budget: generated tokens that all messages of the episode may have together; None:
+            as many as the turns allow. An episode that has spent them is truncated, NO_ANSWER.
         metadata: put on the record as it is.
 
     Raises:
@@ -63,13 +66,21 @@ async def rollout(
     started = time.perf_counter()
     options = None if task_id is None else {"task": task_id}
     conversation, info = env.reset(seed=seed, options=options)
+    asked = len(conversation)
     completions: list[Completion] = []
     reward, terminated, truncated = 0.0, False, False
     verdict: Verdict | None = None
     stop_reason = StopReason.ERROR
     while verdict is None:
+        turn_params = _for_turn(params, env, seed, len(completions))
+        if token_budget is not None:
+            left = token_budget - sum(map(_generated, completions))
+            if left < 1:
+                verdict = Verdict.no_answer(f"the episode's {token_budget:,} tokens are spent")
+                stop_reason, truncated = StopReason.LENGTH, True
+                break
+            turn_params = replace(turn_params, max_tokens=min(turn_params.max_tokens, left))
         try:
-            turn_params = _for_turn(params, env, seed, len(completions))
             completion = (await engine.sample([conversation], turn_params))[0]
         except EngineError as error:
             verdict = Verdict.fault(f"engine: {error}")
@@ -85,6 +96,7 @@ async def rollout(
         except Exception as error:  # noqa: BLE001 - the boundary: a broken judge is a recorded FAULT
             verdict = Verdict.fault(_described(error))
             break
+        conversation = _as_sampled(conversation, asked, completions)
         reward += earned
         if terminated or truncated:
             verdict, stop_reason = _ending(info, completion)
@@ -138,6 +150,50 @@ def _message_of(completion: Completion) -> str:
         written = arguments if isinstance(arguments, str) else json.dumps(arguments)
         calls.append(f'<tool_call>\n{{"name": {name}, "arguments": {written}}}\n</tool_call>')
     return "\n".join([completion.text, *calls]).lstrip("\n")
+
+
+def _as_sampled(
+    conversation: Observation, asked: int, completions: Sequence[Completion]
+) -> Observation:
+    """Give the model's messages the form in which their engine gave them.
+
+    A server that takes reasoning and calls out of the text gets them back as fields, so that its
+    chat template can keep the reasoning since the last user message and write the calls in its own
+    way. Calls whose arguments are no JSON object stay text: no template could write them.
+    """
+    if not any(completion.reasoning or completion.tool_calls for completion in completions):
+        return conversation
+    said, made = iter(completions), list(conversation[:asked])
+    ids: list[Any] = []
+    for message in conversation[asked:]:
+        if message["role"] == "assistant":
+            completion, message = next(said), message.copy()
+            ids = []
+            if completion.reasoning:
+                message["reasoning_content"] = completion.reasoning
+            if completion.tool_calls and all(map(_is_readable, completion.tool_calls)):
+                message["content"] = completion.text
+                message["tool_calls"] = [dict(call) for call in completion.tool_calls]
+                ids = [call.get("id") for call in completion.tool_calls]
+        elif message["role"] == "tool" and ids:
+            message = {**message, "tool_call_id": ids.pop(0)}
+        made.append(message)
+    return tuple(made)
+
+
+def _is_readable(call: Mapping[str, Any]) -> bool:
+    arguments = call.get("function", {}).get("arguments", "{}")
+    try:
+        return isinstance(arguments, Mapping) or isinstance(json.loads(arguments), dict)
+    except (TypeError, ValueError, RecursionError):
+        return False
+
+
+def _generated(completion: Completion) -> int:
+    """Generated tokens, as far as the engine counts them."""
+    if completion.num_tokens is not None:
+        return completion.num_tokens
+    return len(completion.token_ids or ())
 
 
 def _ending(info: Info, completion: Completion) -> tuple[Verdict, StopReason]:

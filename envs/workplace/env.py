@@ -5,24 +5,24 @@ from __future__ import annotations
 import os
 from typing import ClassVar
 
-from cascade.envs.base import Observation, Tasks, TextEnv, Turn
-from cascade.envs.toolworld import judge
+from cascade.envs.agent import AgentEnv
+from cascade.envs.base import Observation, Tasks, Turn
+from cascade.envs.toolworld import ToolResult, judge
 from cascade.envs.toolworld.tables import Tables
 from cascade.envs.workplace.population import office
 from cascade.envs.workplace.tools import OFFICE
-from cascade.types import Message, Task, Verdict
+from cascade.types import Task, Verdict
 from cascade.verifiers import tools
+from cascade.verifiers.tools import Call
 
 __all__ = ["WorkplaceEnv"]
 
 
-class WorkplaceEnv(TextEnv):
+class WorkplaceEnv(AgentEnv):
     """An assistant in an office with e-mail, calendar, tickets, customers and analytics.
 
-    A message with calls is answered by their results, in one user message of ``<tool_response>``
-    blocks as Nemotron-Cascade 2's chat template has them; a call that fails or cannot be read gives
-    an error that the model sees. The first message without a call ends the episode: the reward is 1
-    if the tables are what the gold calls would have left.
+    Calls are answered as in `AgentEnv`. The first message without a call ends the episode: the
+    reward is 1 if the tables are what the gold calls would have left.
 
     Args:
         tasks: see `TextEnv`; generated tasks if not given.
@@ -48,22 +48,13 @@ class WorkplaceEnv(TextEnv):
         self._tables = office(task.reference["world"]).copy()
         return super().begin(task)
 
-    def respond(self, text: str) -> Turn:
-        """Carry out the calls of a message, or judge the episode if it has none."""
-        parsed = tools.parse_calls(text, "auto", self.task.tools)
-        if not parsed.calls and not parsed.malformed:
-            if not parsed.text:
-                return Turn(verdict=Verdict.no_answer("neither a call nor a text"))
-            return Turn(verdict=self._judged())
-        results = [
-            OFFICE.call(self._tables, call.name, call.arguments).text for call in parsed.calls
-        ]
-        results += [
-            f'{{"error": "malformed call: {broken.reason}"}}' for broken in parsed.malformed
-        ]
-        content = "\n".join(f"<tool_response>\n{result}\n</tool_response>" for result in results)
-        answer: Message = {"role": "user", "content": content}
-        return Turn(messages=(answer,))
+    def carry_out(self, call: Call) -> ToolResult:
+        """Call a tool of the office."""
+        return OFFICE.call(self._tables, call.name, call.arguments)
+
+    def spoken(self, text: str) -> Turn:
+        """Judge the episode: the assistant says that it is done."""
+        return Turn(verdict=self._judged())
 
     def _judged(self) -> Verdict:
         reference = self.task.reference
@@ -77,7 +68,3 @@ class WorkplaceEnv(TextEnv):
     def wrong_response(self, task: Task) -> str:
         """Return a message that claims success and did nothing."""
         return "I did what you asked."
-
-    def responds_quickly(self, text: str) -> bool:
-        """A step takes about a tenth of a millisecond."""
-        return len(text) < 20_000
