@@ -106,6 +106,17 @@ def test_missing_data_names_the_set_the_places_and_the_two_ways(
         assert part in message
 
 
+def test_an_unreachable_hub_is_given_up_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    import datasets
+    from huggingface_hub import constants
+
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(datasets.config, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(DataNotFoundError, match="OfflineModeIsEnabled"):
+        TaskSource(name="nowhere", hub="nobody/nowhere").load(None)
+
+
 def test_a_data_folder_that_does_not_exist_is_named() -> None:
     with pytest.raises(DataNotFoundError, match="/no/such/folder"):
         find_source("aime25").load(Path("/no/such/folder"))
