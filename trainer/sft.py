@@ -10,8 +10,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from cascade.envs.engines.templates import parsed_tool_calls
 from cascade.errors import ConfigError
-from cascade.trainer.templates import parsed_tool_calls
 from cascade.types import Conversation
 
 if TYPE_CHECKING:

@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from cascade.envs.engines.templates import load_template
 from cascade.envs.prompts import MATH_BOXED, choice_boxed
-from cascade.trainer.templates import load_template
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast

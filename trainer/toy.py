@@ -24,10 +24,10 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cascade.envs.engines.templates import load_template, template_digest
 from cascade.envs.mini import Kind, mini_task, solution, split_of
 from cascade.errors import ConfigError
 from cascade.trainer.sft import Example, SftConfig, SftStep, encode_conversations, train_sft
-from cascade.trainer.templates import load_template, template_digest
 from cascade.trainer.tokenizer import PHRASES, toy_tokenizer
 from cascade.types import Message, Task
 

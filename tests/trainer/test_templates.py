@@ -9,8 +9,8 @@ from typing import Any
 import jinja2
 import pytest
 
+from cascade.envs.engines.templates import load_template, parsed_tool_calls, template_digest
 from cascade.errors import ConfigError, DataError, UnknownNameError
-from cascade.trainer.templates import load_template, parsed_tool_calls, template_digest
 
 SYSTEM = "You are a helpful and harmless assistant.\n\nYou are not allowed to use any tools"
 ASKED = {"role": "user", "content": "calculate 1+1?"}

@@ -207,7 +207,7 @@ async def test_a_failed_update_is_reported_to_who_asked_for_it(engine: LocalEngi
 
 
 async def test_describe_names_what_a_report_needs(engine: LocalEngine, tokenizer: Any) -> None:
-    from cascade.trainer.templates import template_digest
+    from cascade.envs.engines.templates import template_digest
 
     facts = engine.describe()
     assert facts["torch"] == torch.__version__

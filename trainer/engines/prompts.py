@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from cascade.envs.engines.templates import load_template, parsed_tool_calls, template_digest
 from cascade.errors import ConfigError
-from cascade.trainer.templates import load_template, parsed_tool_calls, template_digest
 from cascade.types import Prompt, SamplingParams
 
 if TYPE_CHECKING:
