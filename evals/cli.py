@@ -17,6 +17,7 @@ from cascade.evals.exits import Exit
 
 if TYPE_CHECKING:
     from cascade.evals.plan import Overrides
+    from cascade.evals.run import EngineChoice
     from cascade.evals.summary import Limits
 
 __all__ = ["build_parser", "main"]
@@ -106,8 +107,13 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     what.add_argument("--mini", action="store_true", help="toy tasks in place of the real ones")
     what.add_argument("--limit", type=int, metavar="N", help="first N problems of each task only")
     what.add_argument(
-        "--skip-missing", action="store_true", help="leave out tasks whose data cannot be had"
-    )
+        "--where", action="append", default=[], metavar="FIELD=VALUE",
+        help="problems with that metadata only; also != < <= > >=, as in contest_date>=2024-08-01",
+    )  # fmt: skip
+    what.add_argument(
+        "--skip-missing", action="store_true",
+        help="leave out tasks whose data or judge cannot be had",
+    )  # fmt: skip
     add_data_dir(what)
     model = parser.add_argument_group("model")
     model.add_argument("--model", metavar="NAME|PATH|HUB_ID")
@@ -121,6 +127,7 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
         "--engine-option", action="append", default=[], metavar="NAME=VALUE",
         help="option of the engine; VALUE is JSON or text",
     )  # fmt: skip
+    _add_judge(parser)
     protocol = parser.add_argument_group("protocol (default: as published, see `show TASK`)")
     protocol.add_argument("--samples", type=int, metavar="K", help="samples per problem")
     protocol.add_argument("--temperature", type=float)
@@ -142,6 +149,36 @@ def _add_run(parser: argparse.ArgumentParser) -> None:
     how.add_argument("--json", action="store_true", help="print report.json instead of a table")
     _add_limits(parser)
     parser.set_defaults(handler=_run)
+
+
+def _add_judge(parser: argparse.ArgumentParser) -> None:
+    judge = parser.add_argument_group("judge (a model, for tasks that no program can judge)")
+    judge.add_argument("--judge-model", metavar="NAME")
+    judge.add_argument("--judge-base-url", metavar="URL", help="default: OPENAI_BASE_URL")
+    judge.add_argument(
+        "--judge-api-key-env", metavar="VARIABLE",
+        help="environment variable with its server's key (default OPENAI_API_KEY)",
+    )  # fmt: skip
+    judge.add_argument("--judge-engine", metavar="KIND", help="http (the default), vllm, torch, …")
+    judge.add_argument(
+        "--judge-option", action="append", default=[], metavar="NAME=VALUE",
+        help="option of the judge's engine; VALUE is JSON or text",
+    )  # fmt: skip
+
+
+def _judge(args: argparse.Namespace) -> EngineChoice | None:
+    from cascade.evals.run import EngineChoice, api_key
+
+    given = (args.judge_base_url, args.judge_engine, args.judge_api_key_env, *args.judge_option)
+    if args.judge_model is None:
+        if any(given):
+            raise ConfigError("--judge-base-url, --judge-engine … need --judge-model NAME")
+        return None
+    options = _named_values(args.judge_option, "--judge-option")
+    if args.judge_api_key_env is not None:
+        options["api_key"] = api_key(args.judge_api_key_env)
+    kind = args.judge_engine or "http"
+    return EngineChoice.of(kind, args.judge_model, args.judge_base_url, mini=False, options=options)
 
 
 def _add_rescore(parser: argparse.ArgumentParser) -> None:
@@ -184,6 +221,7 @@ def _limits(args: argparse.Namespace) -> Limits:
 
 def _overrides(args: argparse.Namespace) -> Overrides:
     from cascade.evals.plan import Overrides
+    from cascade.evals.where import condition_of
 
     sampling: dict[str, Any] = {
         name: getattr(args, name)
@@ -196,7 +234,8 @@ def _overrides(args: argparse.Namespace) -> Overrides:
         sampling["thinking"] = {"on": True, "off": False, "default": None}[args.thinking]
     if args.sampling_extra is not None:
         sampling["extra"] = _json_object(args.sampling_extra, "--sampling-extra")
-    return Overrides(args.samples, args.prompt, args.system, sampling, args.limit)
+    where = tuple(condition_of(text) for text in args.where)
+    return Overrides(args.samples, args.prompt, args.system, sampling, args.limit, where)
 
 
 def _json_object(text: str, option: str) -> dict[str, Any]:
@@ -257,6 +296,7 @@ def _run(args: argparse.Namespace) -> int:
         out=args.out,
         resume=args.resume,
         skip_missing=args.skip_missing,
+        judge=_judge(args),
         runner=RunnerConfig(
             seed=args.seed, concurrency=args.concurrency, retries=args.retries,
             keep_tokens=args.keep_tokens,

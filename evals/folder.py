@@ -4,6 +4,7 @@
 
     run.json             what the run is: model, tasks, data checksums, protocol, seed
     trajectories.jsonl   one line a sample, appended as it finishes
+    judgments.jsonl      what the judge was asked and replied, where a model judges
     report.json          scores and everything needed to repeat them
 
 The folder belongs to one process at a time (a lock that the kernel drops with the process), and
@@ -88,6 +89,11 @@ class RunFolder:
     def trajectories(self) -> Path:
         """The file of samples."""
         return self.path / "trajectories.jsonl"
+
+    @property
+    def judgments(self) -> Path:
+        """The file of the judge's replies."""
+        return self.path / "judgments.jsonl"
 
     @property
     def report(self) -> Path:

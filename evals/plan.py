@@ -9,15 +9,21 @@ from pathlib import Path
 from typing import Any
 
 from cascade.envs.base import SingleTurnEnv, TextEnv
+from cascade.envs.judges import Judge
 from cascade.envs.registry import make_env
 from cascade.envs.tasksets import TaskSet
 from cascade.errors import ConfigError
 from cascade.evals.task import EvalTask, Protocol, find_task
+from cascade.evals.where import Condition, chosen_by
 from cascade.types import Message, SamplingParams, Task
 
-__all__ = ["Overrides", "PlannedTask", "plain", "plan_tasks"]
+__all__ = ["NoJudgeError", "Overrides", "PlannedTask", "plain", "plan_tasks"]
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+
+
+class NoJudgeError(ConfigError):
+    """A task is judged by a model, and none was given."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -31,6 +37,8 @@ class Overrides:
     """Fields of `SamplingParams`."""
     limit: int | None = None
     """Take the first so many problems only."""
+    where: tuple[Condition, ...] = ()
+    """Take the problems whose metadata meets all of these."""
 
     def apply(self, protocol: Protocol) -> Protocol:
         """Return the protocol with the overrides in place.
@@ -57,6 +65,12 @@ class PlannedTask:
     tasks: TaskSet
     available: int
     """Problems that the task set has, before any limit."""
+    where: tuple[Condition, ...] = ()
+    """Conditions that chose among them."""
+    judge_model: str | None = None
+    """Who judges, where the task needs a judge."""
+    judge: Judge | None = None
+    """The judge, once the run has opened it."""
 
     @property
     def name(self) -> str:
@@ -70,7 +84,23 @@ class PlannedTask:
 
     def make_env(self) -> TextEnv:
         """Build an environment for one episode at a time."""
-        return make_env(self.task.env, tasks=self.tasks, **self.task.env_options)
+        options = dict(self.task.env_options)
+        if self.task.judge is not None:
+            options["judge"] = self.judge
+        return make_env(self.task.env, tasks=self.tasks, **options)
+
+    def judged_by(self, judge: Judge) -> PlannedTask:
+        """Return the task with its judge, if it needs one."""
+        return self if self.task.judge is None else replace(self, judge=judge)
+
+    @cached_property
+    def groups(self) -> dict[str, str]:
+        """The group of each problem by the task's breakdown; empty without one."""
+        field_name = self.task.breakdown
+        if field_name is None:
+            return {}
+        found = {task.id: task.metadata.get(field_name) for task in self.tasks}
+        return {name: str(group) for name, group in found.items() if group is not None}
 
     @cached_property
     def deviations(self) -> tuple[str, ...]:
@@ -85,15 +115,21 @@ class PlannedTask:
             before, after = getattr(given.sampling, f.name), getattr(used.sampling, f.name)
             if before != after:
                 found.append(f"{f.name}: {after!r} instead of {before!r}")
-        if len(self.tasks) < self.available:
+        if self.task.judge is not None and self.judge_model != self.task.judge.model:
+            found.append(f"judge: {self.judge_model!r} instead of {self.task.judge.model!r}")
+        if self.where:
+            found.append("problems with " + " and ".join(map(str, self.where)))
+        elif len(self.tasks) < self.available:
             found.append(f"the first {len(self.tasks)} of {self.available} problems only")
         return tuple(found)
 
     def as_json(self) -> dict[str, Any]:
         """Return what the task was in this run: data, environment, protocol."""
         origin = self.tasks.provenance
+        judged = {"judge": self.judge_model} if self.task.judge is not None else {}
         return {
             "env": self.task.env,
+            **judged,
             "env_options": plain(self.task.env_options),
             "protocol": self.protocol.as_json(),
             "data": {
@@ -132,7 +168,12 @@ def plain(value: Any) -> Any:
 
 
 def plan_tasks(
-    names: Sequence[str], overrides: Overrides, data_dir: Path | None, *, mini: bool = False
+    names: Sequence[str],
+    overrides: Overrides,
+    data_dir: Path | None,
+    *,
+    mini: bool = False,
+    judge_model: str | None = None,
 ) -> tuple[PlannedTask, ...]:
     """Load the data of every task, apply the overrides, and prove that each answer can be judged.
 
@@ -141,10 +182,12 @@ def plan_tasks(
         overrides: what the user set.
         data_dir: where task sets are looked for before the hub.
         mini: take each task's toy counterpart in its place.
+        judge_model: the model that judges where a task needs one.
 
     Raises:
         UnknownNameError: an unknown task.
-        ConfigError: an override that no run can satisfy, or a task without a toy counterpart.
+        ConfigError: an override that no run can satisfy, a task without a toy counterpart, or one
+            that needs a judge where there is none.
         DataError: data that cannot be loaded, or a problem whose answer cannot be judged.
     """
     if overrides.limit is not None and overrides.limit < 1:
@@ -152,7 +195,7 @@ def plan_tasks(
     tasks = [find_task(name) for name in dict.fromkeys(names)]
     if mini:
         tasks = [find_task(name) for name in dict.fromkeys(map(_toy_name, tasks))]
-    return tuple(_planned(task, overrides, data_dir) for task in tasks)
+    return tuple(_planned(task, overrides, data_dir, judge_model) for task in tasks)
 
 
 def _toy_name(task: EvalTask) -> str:
@@ -163,12 +206,23 @@ def _toy_name(task: EvalTask) -> str:
     return task.mini
 
 
-def _planned(task: EvalTask, overrides: Overrides, data_dir: Path | None) -> PlannedTask:
+def _planned(
+    task: EvalTask, overrides: Overrides, data_dir: Path | None, judge_model: str | None
+) -> PlannedTask:
+    if task.judge is not None and judge_model is None:
+        raise NoJudgeError(
+            f"task {task.name!r} is judged by a model (published: {task.judge.model}): give "
+            f"--judge-base-url URL --judge-model NAME"
+        )
     protocol = overrides.apply(task.protocol)
     loaded = task.source.load(data_dir)
-    chosen = loaded if overrides.limit is None else loaded.take(overrides.limit)
+    where = (*task.where, *overrides.where)
+    chosen = chosen_by(loaded, where)
+    available = len(chosen_by(loaded, task.where))
+    if overrides.limit is not None:
+        chosen = chosen.take(overrides.limit)
     chosen = replace(chosen, tasks=tuple(_asked(problem, protocol) for problem in chosen))
-    planned = PlannedTask(task, protocol, chosen, len(loaded))
+    planned = PlannedTask(task, protocol, chosen, available, overrides.where, judge_model)
     env = planned.make_env()
     if isinstance(env, SingleTurnEnv):
         for problem in chosen:

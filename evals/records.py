@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
 
 from cascade.types import StopReason, Trajectory, VerdictStatus
 
@@ -39,6 +39,8 @@ class Record:
     """An answer was found, but the verifier could not read it."""
     num_tokens: int
     """Generated; 0 if the engine does not count."""
+    parts: Mapping[str, float] = field(default_factory=dict)
+    """The verdict's named components, for scores that are no mean of rewards."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -65,6 +67,7 @@ def record_of(trajectory: Trajectory, task: str) -> Record:
         not verdict.is_fault and not trajectory.response.strip(),
         is_unparsable(verdict.status, verdict.reason),
         tokens_of(trajectory),
+        verdict.parts,
     )
 
 

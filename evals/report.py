@@ -104,6 +104,7 @@ def build_report(
             [task.id for task in p.tasks],
             by_task[p.name],
             p.task.published if _comparable(p, engine_kind) else (),
+            p.groups,
         )
         for p in planned
     )

@@ -18,11 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from cascade.envs.engines import Engine, open_engine
+from cascade.envs.engines.replay import RememberingEngine
+from cascade.envs.judges import Judge
 from cascade.envs.trajectories import TrajectoryWriter
 from cascade.errors import ConfigError, DataNotFoundError
 from cascade.evals.exits import Exit
 from cascade.evals.folder import FORMAT, RunFolder, read_records, write_json
-from cascade.evals.plan import Overrides, PlannedTask, plan_tasks
+from cascade.evals.plan import NoJudgeError, Overrides, PlannedTask, plan_tasks
 from cascade.evals.progress import RunProgress
 from cascade.evals.report import Report, build_report, command_line, host_facts, versions
 from cascade.evals.runner import Runner, RunnerConfig
@@ -99,7 +101,9 @@ class RunConfig:
     """The run's folder; None: a new one below ./runs."""
     resume: bool = False
     skip_missing: bool = False
-    """Leave out tasks whose data cannot be had, and say so."""
+    """Leave out tasks whose data or judge cannot be had, and say so."""
+    judge: EngineChoice | None = None
+    """Who judges what no program can; None: such tasks cannot run."""
     runner: RunnerConfig = field(default_factory=RunnerConfig)
     limits: Limits = field(default_factory=Limits)
     arguments: Sequence[str] = ()
@@ -133,32 +137,61 @@ def run(config: RunConfig, console: Console) -> tuple[Report, Path, Exit]:
     """
     planned, skipped = _plan(config)
     engine = open_engine(config.engine.kind, config.engine.model, **config.engine.options)
+    judge = _opened_judge(config, planned)
     manifest = _manifest(config, planned, engine)
     path = config.out or _new_folder(config, engine)
     folder = RunFolder(path, manifest, resume=config.resume)
     console.print(f"run folder: {path}", highlight=False, markup=False)
     try:
-        return _run_in(folder, config, planned, skipped, engine, console)
+        if judge is not None:
+            judge = RememberingEngine(judge, folder.judgments)
+            planned = tuple(_with_judge(task, judge) for task in planned)
+        return _run_in(folder, config, planned, skipped, _Engines(engine, judge), console)
     finally:
         folder.close()
+
+
+@dataclass(frozen=True, slots=True)
+class _Engines:
+    """Who is asked, and who judges."""
+
+    model: Engine
+    judge: Engine | None
+
+
+def _opened_judge(config: RunConfig, planned: Sequence[PlannedTask]) -> Engine | None:
+    if config.judge is None or all(task.task.judge is None for task in planned):
+        return None
+    return open_engine(config.judge.kind, config.judge.model, **config.judge.options)
+
+
+def _with_judge(planned: PlannedTask, engine: Engine) -> PlannedTask:
+    protocol = planned.task.judge
+    if protocol is None:
+        return planned
+    return planned.judged_by(Judge(engine, protocol.sampling, attempts=protocol.attempts))
 
 
 def _plan(config: RunConfig) -> tuple[tuple[PlannedTask, ...], dict[str, str]]:
     """Plan the tasks; with `skip_missing`, those without data are left out, with the reason."""
     names = config.task_names()
+    options: dict[str, Any] = {
+        "mini": config.mini,
+        "judge_model": config.judge.model if config.judge is not None else None,
+    }
     if not config.skip_missing:
-        return plan_tasks(names, config.overrides, config.data_dir, mini=config.mini), {}
+        return plan_tasks(names, config.overrides, config.data_dir, **options), {}
     planned: dict[str, PlannedTask] = {}
     skipped: dict[str, str] = {}
     for name in names:
         try:
-            found = plan_tasks([name], config.overrides, config.data_dir, mini=config.mini)
-        except DataNotFoundError as error:
+            found = plan_tasks([name], config.overrides, config.data_dir, **options)
+        except (DataNotFoundError, NoJudgeError) as error:
             skipped[name] = str(error)
         else:
             planned.update((task.name, task) for task in found)
     if not planned:
-        raise DataNotFoundError(f"no task has data: {next(iter(skipped.values()))}")
+        raise DataNotFoundError(f"no task can run: {next(iter(skipped.values()))}")
     return tuple(planned.values()), skipped
 
 
@@ -167,9 +200,10 @@ def _run_in(
     config: RunConfig,
     planned: Sequence[PlannedTask],
     skipped: Mapping[str, str],
-    engine: Engine,
+    engines: _Engines,
     console: Console,
 ) -> tuple[Report, Path, Exit]:
+    engine = engines.model
     started = datetime.now(UTC)
     clock = time.monotonic()
     with TrajectoryWriter(folder.trajectories) as writer:
@@ -179,12 +213,13 @@ def _run_in(
         if before:
             console.print(f"resuming: {before.total():,} samples are done", highlight=False)
         progress = RunProgress({p.name: p.num_samples for p in planned}, before, console)
-        interrupted = asyncio.run(_drive(runner, engine, progress))
+        interrupted = asyncio.run(_drive(runner, engines, progress))
     if runner.stopped and not runner.finished and not before:
         raise ConfigError(f"no sample could be drawn: {runner.stopped}")
     facts = {
         "model": engine.name,
         "engine": {"kind": config.engine.kind, **engine.describe()},
+        **({"judge": dict(engines.judge.describe())} if engines.judge is not None else {}),
         "seed": config.runner.seed,
         "started": started.isoformat(timespec="seconds"),
         "seconds": round(time.monotonic() - clock, 3),
@@ -215,14 +250,17 @@ class _Checkable(Protocol):
         ...
 
 
-async def _drive(runner: Runner, engine: Engine, progress: RunProgress) -> bool:
+async def _drive(runner: Runner, engines: _Engines, progress: RunProgress) -> bool:
     """Run to the end, or to the first SIGINT or SIGTERM; return whether a signal came."""
+    opened = [engine for engine in (engines.model, engines.judge) if engine is not None]
     try:
-        if isinstance(engine, _Checkable):
-            await engine.check()
+        for engine in opened:
+            if isinstance(engine, _Checkable):
+                await engine.check()
         return await _until_signal(runner, progress)
     finally:
-        await engine.aclose()
+        for engine in opened:
+            await engine.aclose()
 
 
 async def _until_signal(runner: Runner, progress: RunProgress) -> bool:

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, fields
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 from cascade.errors import ConfigError
-from cascade.evals import stats
+from cascade.evals import setmetrics, stats
 from cascade.evals.records import Record
 from cascade.evals.task import Protocol, Published, metric_k
 from cascade.types import VerdictStatus
@@ -33,11 +33,11 @@ class Limits:
 
     def __post_init__(self) -> None:
         """Refuse what is no share."""
-        for field in fields(self):
-            if not 0.0 <= getattr(self, field.name) <= 1.0:
+        for f in fields(self):
+            if not 0.0 <= getattr(self, f.name) <= 1.0:
                 raise ConfigError(
-                    f"the limit for {field.name} must be a share from 0 to 1, got "
-                    f"{getattr(self, field.name)!r}"
+                    f"the limit for {f.name} must be a share from 0 to 1, got "
+                    f"{getattr(self, f.name)!r}"
                 )
 
     def exceeded(self, summary: Summary) -> list[str]:
@@ -45,11 +45,11 @@ class Limits:
         if summary.samples == 0:
             return [f"{summary.task}: no sample"]
         found = []
-        for field in fields(self):
-            share, limit = summary.counts[field.name] / summary.samples, getattr(self, field.name)
+        for f in fields(self):
+            share, limit = summary.counts[f.name] / summary.samples, getattr(self, f.name)
             if share > limit:
                 found.append(
-                    f"{summary.task}: {field.name} in {summary.counts[field.name]:,} of "
+                    f"{summary.task}: {f.name} in {summary.counts[f.name]:,} of "
                     f"{summary.samples:,} samples ({share:.1%}, the limit is {limit:.0%})"
                 )
         return found
@@ -113,6 +113,8 @@ class Summary:
     tokens: dict[str, float]
     """`total`, `mean` and `max` per sample."""
     published: tuple[Comparison, ...]
+    groups: dict[str, dict[str, float]] = field(default_factory=dict)
+    """By the task's breakdown: `score` (mean reward, points) and `problems`."""
 
     @property
     def complete(self) -> bool:
@@ -138,13 +140,14 @@ def summarise(
     task_ids: Iterable[str],
     records: Iterable[Record],
     published: Sequence[Published] = (),
+    groups: Mapping[str, str] | None = None,
 ) -> Summary:
     """Compute a task's result from the samples that are there.
 
-    The score is the mean over problems of the mean over the judged samples of each; FAULTs are
-    left out of every metric, and so are problems without a judged sample. A metric of k is None
-    while a problem has fewer than k judged samples. Whatever is missing makes the result
-    incomplete.
+    The score is the mean over problems of the mean over the judged samples of each, or the
+    protocol's metric of the whole task; FAULTs are left out of every metric, and so are problems
+    without a judged sample. A metric of k is None while a problem has fewer than k judged samples.
+    Whatever is missing makes the result incomplete.
 
     Args:
         task: its name.
@@ -152,26 +155,29 @@ def summarise(
         task_ids: every problem that the task has.
         records: its samples.
         published: numbers to put beside the score.
+        groups: the group of each problem, for scores by group.
     """
     gathered = _gather(task_ids, records)
-    votes = gathered.votes
-    scores = [[reward for _, reward in problem] for problem in votes]
-    kind, k = metric_k(protocol.headline, protocol.samples)
+    scores = [[record.reward for record in samples] for samples in gathered.judged]
+    votes = _votes(gathered.judged)
+    head = _headline(protocol, gathered.judged, scores)
     metrics: dict[str, float | None] = {}
     for name in dict.fromkeys((protocol.headline, *protocol.metrics)):
-        metric, count = metric_k(name, protocol.samples)
-        metrics[f"{metric}@{count}"] = _metric(metric, count, votes)
-    score, averaged = metrics[f"{kind}@{k}"], kind == "avg" and bool(scores)
-    if averaged:
-        score = 100.0 * stats.mean(scores)
-    bounds = stats.interval(scores) if averaged else None
+        if (whole := protocol.set_metric(name)) is not None:
+            metrics[name] = whole.compute(gathered.judged) if gathered.judged else None
+        else:
+            metric, count = metric_k(name, protocol.samples)
+            metrics[f"{metric}@{count}"] = _metric(metric, count, votes)
+    for extra in protocol.set_metrics:
+        if extra.name not in metrics:
+            metrics[extra.name] = extra.compute(gathered.judged) if gathered.judged else None
     return Summary(
         task=task,
-        headline=f"{kind}@{k}",
-        score=score,
-        standard_error=_points(stats.standard_error(scores)) if averaged else None,
-        interval=(100.0 * bounds[0], 100.0 * bounds[1]) if bounds else None,
-        run_noise=_points(stats.run_noise(scores)) if averaged else None,
+        headline=head.name,
+        score=head.score,
+        standard_error=head.standard_error,
+        interval=head.interval,
+        run_noise=head.run_noise,
         metrics=metrics,
         problems=len(scores),
         samples=gathered.samples,
@@ -179,22 +185,98 @@ def summarise(
         expected_samples=gathered.problems * protocol.samples,
         counts=gathered.counts,
         tokens=_tokens(gathered.tokens),
-        published=tuple(_beside(p, score, scores, bounds) for p in published)
-        if score is not None and averaged
-        else (),
+        published=tuple(c for p in published if (c := head.beside(p)) is not None),
+        groups=_by_group(gathered.judged, groups or {}),
     )
+
+
+@dataclass(frozen=True, slots=True)
+class _Headline:
+    """The score with its bars, in the metric's unit, and how published numbers compare."""
+
+    name: str
+    score: float | None
+    standard_error: float | None = None
+    interval: tuple[float, float] | None = None
+    run_noise: float | None = None
+    beside: Callable[[Published], Comparison | None] = lambda _: None
+
+
+def _headline(
+    protocol: Protocol, judged: setmetrics.Problems, scores: list[list[float]]
+) -> _Headline:
+    whole = protocol.set_metric(protocol.headline)
+    if whole is not None:
+        return _of_whole(whole, judged)
+    kind, k = metric_k(protocol.headline, protocol.samples)
+    name = f"{kind}@{k}"
+    if not scores:
+        return _Headline(name, None)
+    if kind != "avg":
+        return _Headline(name, _metric(kind, k, _votes(judged)))
+    score, bounds = 100.0 * stats.mean(scores), stats.interval(scores)
+    return _Headline(
+        name,
+        score,
+        _points(stats.standard_error(scores)),
+        (100.0 * bounds[0], 100.0 * bounds[1]) if bounds else None,
+        _points(stats.run_noise(scores)),
+        lambda published: _beside(published, score, scores, bounds),
+    )
+
+
+def _of_whole(metric: setmetrics.SetMetric, judged: setmetrics.Problems) -> _Headline:
+    """A metric of the whole task; its bar for new questions draws the problems again."""
+    if not judged:
+        return _Headline(metric.name, None)
+    score = metric.compute(judged)
+    draws = setmetrics.redraw(judged, metric.compute) if metric.redrawn else None
+    if draws is None:
+        return _Headline(metric.name, score)
+    low, high = draws.interval
+    half = setmetrics.half_width(draws)
+
+    def beside(published: Published) -> Comparison | None:
+        if published.metric != metric.name:
+            return None
+        difference = score - published.score
+        return Comparison(
+            published, difference, half, True, abs(difference) <= half,
+            low <= published.score <= high,
+        )  # fmt: skip
+
+    return _Headline(metric.name, score, draws.standard_error, (low, high), beside=beside)
+
+
+def _by_group(
+    judged: setmetrics.Problems, groups: Mapping[str, str]
+) -> dict[str, dict[str, float]]:
+    found: dict[str, list[list[float]]] = {}
+    for samples in judged:
+        if samples[0].task_id in groups:
+            rewards = [record.reward for record in samples]
+            found.setdefault(groups[samples[0].task_id], []).append(rewards)
+    return {
+        name: {"score": 100.0 * stats.mean(scores), "problems": len(scores)}
+        for name, scores in sorted(found.items())
+    }
 
 
 @dataclass(frozen=True, slots=True)
 class _Gathered:
     """Samples in the order of problems and sample numbers, and what was counted on the way."""
 
-    votes: list[list[stats.Vote]]
+    judged: list[list[Record]]
     """Of problems with at least one judged sample."""
     problems: int
     samples: int
     counts: dict[str, int]
     tokens: list[int]
+
+
+def _votes(judged: setmetrics.Problems) -> stats.Votes:
+    """What each sample answered and earned."""
+    return [[(record.answer, record.reward) for record in samples] for samples in judged]
 
 
 def _gather(task_ids: Iterable[str], records: Iterable[Record]) -> _Gathered:
@@ -210,12 +292,8 @@ def _gather(task_ids: Iterable[str], records: Iterable[Record]) -> _Gathered:
         tokens.append(record.num_tokens)
         if not record.is_fault:
             by_problem[record.task_id][record.sample] = record
-    votes: list[list[stats.Vote]] = [
-        [(given[i].answer, given[i].reward) for i in sorted(given)]
-        for given in by_problem.values()
-        if given
-    ]
-    return _Gathered(votes, len(by_problem), len(tokens), dict(counts), tokens)
+    judged = [[given[i] for i in sorted(given)] for given in by_problem.values() if given]
+    return _Gathered(judged, len(by_problem), len(tokens), dict(counts), tokens)
 
 
 _FLAGS = ("truncated", "empty", "unparsable")

@@ -19,9 +19,19 @@ from typing import Any
 from cascade.envs.catalog import find_source
 from cascade.envs.tasksets import MiniSource, TaskSource
 from cascade.errors import ConfigError, ContractError, UnknownNameError
+from cascade.evals.setmetrics import SetMetric
+from cascade.evals.where import Condition
 from cascade.types import SamplingParams
 
-__all__ = ["EvalTask", "Protocol", "Published", "find_task", "metric_k", "task_names"]
+__all__ = [
+    "EvalTask",
+    "JudgeProtocol",
+    "Protocol",
+    "Published",
+    "find_task",
+    "metric_k",
+    "task_names",
+]
 
 _METRIC = re.compile(r"(avg|pass|maj)@(k|[1-9]\d*)")
 
@@ -46,7 +56,9 @@ class Protocol:
     metrics: tuple[str, ...] = ("avg@k", "maj@k", "pass@k")
     """`avg@k`, `maj@k`, `pass@k`: k is `samples`, or a number."""
     headline: str = "avg@k"
-    """The metric that is the task's score."""
+    """The metric that is the task's score: of `metrics`, or the name of one of `set_metrics`."""
+    set_metrics: tuple[SetMetric, ...] = ()
+    """Scores of the whole task that are no mean over problems."""
 
     def __post_init__(self) -> None:
         """Refuse a protocol that no run can satisfy."""
@@ -54,10 +66,17 @@ class Protocol:
             raise ConfigError(f"samples must be 1 or more, got {self.samples!r}")
         if self.prompt is not None and "{problem}" not in self.prompt:
             raise ConfigError(f"a prompt needs the field {{problem}}, got {self.prompt!r}")
-        for metric in (*self.metrics, self.headline):
+        averages = [
+            name for name in (*self.metrics, self.headline) if self.set_metric(name) is None
+        ]
+        for metric in averages:
             kind, k = metric_k(metric, self.samples)
             if k > self.samples:
                 raise ConfigError(f"{kind}@{k} needs {k} samples, the protocol has {self.samples}")
+
+    def set_metric(self, name: str) -> SetMetric | None:
+        """Return the metric of the whole task that is called `name`."""
+        return next((metric for metric in self.set_metrics if metric.name == name), None)
 
     def as_json(self) -> dict[str, Any]:
         """Return every field as plain data."""
@@ -66,7 +85,21 @@ class Protocol:
         out["sampling"]["stop"] = list(self.sampling.stop)
         out["sampling"]["extra"] = dict(self.sampling.extra)
         out["metrics"] = list(self.metrics)
+        out["set_metrics"] = {metric.name: metric.meaning for metric in self.set_metrics}
         return out
+
+
+@dataclass(frozen=True, slots=True)
+class JudgeProtocol:
+    """The model that judges, where no program can."""
+
+    model: str
+    """The published judge; another one makes another benchmark and is reported as a deviation."""
+    sampling: SamplingParams
+    source: str
+    """Where the judge's prompt and sampling are published."""
+    attempts: int = 3
+    """Replies without a verdict that are asked for again before the sample is a FAULT."""
 
 
 def metric_k(metric: str, samples: int) -> tuple[str, int]:
@@ -87,7 +120,7 @@ class Published:
 
     model: str
     score: float
-    """Points, 0 to 100."""
+    """Points, 0 to 100, or what the metric's unit is."""
     metric: str
     source: str
     samples: int | None = None
@@ -107,11 +140,17 @@ class EvalTask:
     tasks: str | TaskSource | MiniSource
     """The task set: a registered name, or a declaration."""
     protocol: Protocol
+    where: tuple[Condition, ...] = ()
+    """Conditions on the problems' metadata that choose the task's own among the set's."""
     env_options: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the environment (a verifier's policy, …)."""
     published: tuple[Published, ...] = ()
     deviations: tuple[str, ...] = ()
     """Known differences between this task and the published protocol."""
+    judge: JudgeProtocol | None = None
+    """Who judges; None: a program."""
+    breakdown: str | None = None
+    """Field of the problems' metadata (`difficulty`, …) by which scores are given too."""
     mini: str | None = None
     """The toy task that stands in with `--mini`."""
     toy: bool = False
