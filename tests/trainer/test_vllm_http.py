@@ -96,6 +96,22 @@ def test_cascade_eval_evaluates_the_server_on_real_aime_problems(
     assert task["tokens"]["total"] > 0
 
 
+def test_cascade_eval_evaluates_the_engine_in_process(toy: Path, tmp_path: Path) -> None:
+    from vllm_server import vllm_python
+
+    command = [
+        vllm_python(), "-m", "cascade.evals.cli", "--task", "mini_number_theory", "--limit", "4",
+        "--samples", "1", "--engine", "vllm", "--model", str(toy), "--out", str(tmp_path / "run"),
+        "--engine-option", "enforce_eager=true", "--engine-option", "max_length=4096",
+        "--max-truncated-share", "1", "--max-no-answer-share", "1", "--max-unparsable-share", "1",
+    ]  # fmt: skip
+    done = subprocess.run(command, capture_output=True, text=True, timeout=540)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    report = json.loads((tmp_path / "run" / "report.json").read_text(encoding="utf-8"))
+    assert report["tasks"]["mini_number_theory"]["counts"]["fault"] == 0
+    assert report["engine"]["vllm"]
+
+
 def test_the_engine_in_process_passes_its_tests_where_vllm_is_installed() -> None:
     """As vLLM pins its own torch, it has an environment of its own."""
     from vllm_server import vllm_python

@@ -66,6 +66,7 @@ class VllmBatch:
         self._requests: dict[str, Request] = {}
         self._count = 0
         self._settled = False
+        self._description = _description(llm.llm_engine.vllm_config)
 
     @property
     def busy(self) -> bool:
@@ -128,21 +129,8 @@ class VllmBatch:
         self.llm.reset_prefix_cache()
 
     def describe(self) -> Mapping[str, Any]:
-        """Return engine, versions and the model's properties."""
-        import torch
-        import vllm
-
-        config = self.llm.llm_engine.vllm_config
-        return {
-            "engine": "vllm",
-            "vllm": vllm.__version__,
-            "torch": torch.__version__,
-            "architecture": config.model_config.architecture,
-            "dtype": str(config.model_config.dtype).removeprefix("torch."),
-            "device": config.device_config.device_type,
-            "logprobs": config.model_config.logprobs_mode,
-            "seed_policy": "vLLM's generator per request; place i > 0 in a call mixes i in",
-        }
+        """Return engine, versions and the model's properties; also after `close`."""
+        return self._description
 
     def close(self) -> None:
         """Shut the engine core down, and give its memory back."""
@@ -169,6 +157,22 @@ class VllmBatch:
                 **extra,
             }
         )
+
+
+def _description(config: Any) -> dict[str, Any]:
+    import torch
+    import vllm
+
+    return {
+        "engine": "vllm",
+        "vllm": vllm.__version__,
+        "torch": torch.__version__,
+        "architecture": config.model_config.architecture,
+        "dtype": str(config.model_config.dtype).removeprefix("torch."),
+        "device": config.device_config.device_type,
+        "logprobs": config.model_config.logprobs_mode,
+        "seed_policy": "vLLM's generator per request; place i > 0 in a call mixes i in",
+    }
 
 
 def open_vllm(model: str, **options: Any) -> LocalEngine:
