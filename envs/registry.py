@@ -25,6 +25,9 @@ _ENVS: Mapping[str, str] = {
     "cascade/InstructionFollowing-v0": (
         "cascade.envs.instruction_following:InstructionFollowingEnv"
     ),
+    "cascade/LongContext-v0": "cascade.envs.long_context:LongContextEnv",
+    "cascade/Preference-v0": "cascade.envs.preference:PreferenceEnv",
+    "cascade/Repair-v0": "cascade.envs.repair:RepairEnv",
     "cascade/StructuredOutput-v0": "cascade.envs.structured_output:StructuredOutputEnv",
     "cascade/ToolCalling-v0": "cascade.envs.tool_calling:ToolCallingEnv",
     "cascade/Workplace-v0": "cascade.envs.workplace:WorkplaceEnv",

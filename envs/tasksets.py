@@ -149,6 +149,9 @@ _GENERATORS: Mapping[str, str] = {
     "instructions": "cascade.envs.instruction_following.mini:mini_task",
     "structured_output": "cascade.envs.structured_output.mini:mini_task",
     "tool_calling": "cascade.envs.tool_calling.mini:mini_task",
+    "preference": "cascade.envs.preference.mini:mini_task",
+    "long_context": "cascade.envs.long_context.mini:mini_task",
+    "repair": "cascade.envs.repair.mini:mini_task",
     "code": "cascade.envs.code.mini:mini_task",
     "workplace": "cascade.envs.workplace.tasks:mini_task",
 }
