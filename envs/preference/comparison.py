@@ -15,6 +15,7 @@ __all__ = [
     "PairJudge",
     "Schedule",
     "all_pairs",
+    "all_pairs_twice",
     "base_scores",
     "both_positions",
     "circular",
@@ -33,7 +34,7 @@ class Comparison:
     """What a generative reward model says of two responses, as HelpSteer3's does.
 
     Raises:
-        ContractError: a number outside its range. (A parser of replies checks before it builds one.)
+        ContractError: a number outside its range; parsers of replies check before.
     """
 
     first: float
@@ -95,6 +96,10 @@ def circular(count: int) -> list[Match]:
 def both_positions(schedule: Schedule) -> Schedule:
     """Play each match of `schedule` twice, the second time in the other order."""
     return lambda count: [match for i, j in schedule(count) for match in ((i, j), (j, i))]
+
+
+all_pairs_twice = both_positions(all_pairs)
+"""Everybody meets everybody in both orders."""
 
 
 def base_scores(

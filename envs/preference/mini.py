@@ -21,7 +21,7 @@ TIMES = ("day", "evening", "weekend", "trip", "party")
 
 
 def _draft(rng: random.Random, difficulty: int) -> tuple[str, str, str]:
-    verbs = list(OPENINGS)[: difficulty + 1]
+    verbs = list(OPENINGS)[: difficulty + 2]
     return rng.choice(verbs), rng.choice(NAMES), rng.choice(TIMES)
 
 
@@ -50,4 +50,5 @@ def mini_task(seed: int, index: int, difficulty: int = 1, *, split: Split = "tes
 
 def solution(task: Task) -> str:
     """Return the best note, in the form of a thinking model."""
-    return f"<think>\n{str(task.metadata['problem']).split()[4]}\n</think>\n{task.metadata['solution']}"
+    verb = str(task.metadata["problem"]).split()[4]
+    return f"<think>\n{verb}\n</think>\n{task.metadata['solution']}"

@@ -11,9 +11,8 @@ from cascade.envs.preference.comparison import (
     Match,
     PairJudge,
     Schedule,
-    all_pairs,
+    all_pairs_twice,
     base_scores,
-    both_positions,
     checked_matches,
 )
 from cascade.envs.preference.shaping import ConcisenessBonus, Judged, LengthControl, Shaping
@@ -28,17 +27,17 @@ _UNOPPOSED = 3.0
 
 @dataclass(frozen=True, slots=True)
 class PreferenceReward:
-    """Judges a group by comparing its answers in pairs; implements `cascade.envs.groups.GroupReward`.
+    """Judges a group by comparing its answers in pairs; a `cascade.envs.groups.GroupReward`.
 
     An episode's `reward` becomes its points: the mean over its matches (1 to 5, beyond that where
     ties were broken) plus what `shaping` adds. Its verdict has the base score brought to [0, 1],
-    and all components as `parts`-like numbers in `metadata["preference"]`. An episode without an
+    and its components are in `metadata["preference"]`. An episode without an
     answer is compared with nothing and gets the least points of the group, at most 1. If nothing
     could be judged for a response, it becomes a FAULT; one that has nobody to meet gets 3 points.
     """
 
     judge: PairJudge
-    schedule: Schedule = both_positions(all_pairs)
+    schedule: Schedule = all_pairs_twice
     """Which matches are played."""
     shaping: tuple[Shaping, ...] = (LengthControl(), ConcisenessBonus())
     """Rules whose gains are added to the base score."""

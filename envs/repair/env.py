@@ -95,8 +95,7 @@ class RepairEnv(TextEnv):
 
     def oracle_response(self, task: Task) -> str | None:
         """Return the stored repair, if there is one."""
-        edit = _stored(task)
-        return None if edit is None else render_edit(edit)
+        return task.metadata.get("solution")
 
     def wrong_response(self, task: Task) -> str | None:
         """Return the stored repair with a program that fails instead."""
@@ -115,7 +114,6 @@ def _files(task: Task) -> dict[str, str]:
 
 
 def _stored(task: Task) -> Edit | None:
-    given = task.metadata.get("repair")
-    if given is None:
-        return None
-    return Edit(given["path"], tuple(given["search"]), tuple(given["replace"]))
+    """Return the first block of the stored repair."""
+    given = task.metadata.get("solution")
+    return None if given is None else find_edits(str(given))[0]

@@ -47,7 +47,7 @@ class ProgramTests:
 
     def __call__(self, reference: Mapping[str, Any], files: Mapping[str, str]) -> Verdict:
         """Return the verdict of the tests."""
-        entry = reference.get("entry")
+        entry = str(reference.get("entry"))
         if entry not in files or "problem" not in reference:
             raise DataError(
                 "a repair task needs reference['entry'], one of its files, and "
@@ -55,5 +55,5 @@ class ProgramTests:
                 f"{', '.join(files)}"
             )
         others = {path: text for path, text in files.items() if path != entry}
-        submission = Submission(str(entry), "python", files[entry], files=others)
+        submission = Submission(entry, "python", files[entry], files=others)
         return self.verifier().judge(problem_of(reference["problem"]), submission)

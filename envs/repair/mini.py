@@ -73,15 +73,12 @@ def mini_task(seed: int, index: int, difficulty: int = 1, *, split: Split = "tes
         },
         "solutions": [],
     }
-    repair = {
-        "path": PATH,
-        "search": [f"    return {bug.wrong}"],
-        "replace": [f"    return {bug.right}"],
-    }
+    repair = Edit(PATH, (f"    return {bug.wrong}",), (f"    return {bug.right}",))
     message: Message = {"role": "user", "content": _prompt(bug)}
     metadata = {
         "source": "generated", "licence": "CC0-1.0", "kind": "repair", "difficulty": difficulty,
-        "split": split, "problem": _prompt(bug), "repair": repair,
+        "split": split, "problem": _prompt(bug),
+        "solution": render_edit(repair),
     }  # fmt: skip
     reference = {"files": {PATH: _text(bug)}, "entry": PATH, "problem": problem}
     task_id = f"repair-{difficulty}-{split}-{seed}-{index}"
@@ -90,7 +87,5 @@ def mini_task(seed: int, index: int, difficulty: int = 1, *, split: Split = "tes
 
 def solution(task: Task) -> str:
     """Return a correct response, in the form of a thinking model."""
-    stored = task.metadata["repair"]
-    edit = Edit(None, tuple(stored["search"]), tuple(stored["replace"]))
     values = task.reference["problem"]["input_output"]["outputs"]
-    return f"<think>\nf(0)={values[0]}\n</think>\n{render_edit(edit)}"
+    return f"<think>\nf(0)={values[0]}\n</think>\n{task.metadata['solution']}"
