@@ -1,17 +1,18 @@
 """Supervised fine-tuning: conversations to masked token rows, rows to batches, batches to weights.
 
-Shapes: B rows of a batch, T tokens of a row, V vocabulary. Every function but `train_sft` is pure.
+Shapes: B rows of a batch, T tokens of a row, V vocabulary. `SftUpdates` alone changes anything.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cascade.envs.engines.templates import parsed_tool_calls
 from cascade.errors import ConfigError
+from cascade.trainer.settings import Range, check_fields
 from cascade.types import Conversation
 
 if TYPE_CHECKING:
@@ -24,7 +25,8 @@ __all__ = [
     "Example",
     "SftConfig",
     "SftStep",
-    "batches",
+    "SftUpdates",
+    "batches_of_rows",
     "collate",
     "encode_conversations",
     "learning_rate",
@@ -41,32 +43,30 @@ IGNORED = -100
 class SftConfig:
     """How supervised fine-tuning runs."""
 
-    steps: int
+    steps: Annotated[int, Range(1)]
     """Number of optimizer updates."""
-    row_tokens: int = 256
+    row_tokens: Annotated[int, Range(1)] = 256
     """T: examples are packed into rows of this many tokens; a longer example is an error."""
-    batch_rows: int = 8
+    batch_rows: Annotated[int, Range(1)] = 8
     """B: rows in an update."""
-    peak_learning_rate: float = 3e-3
-    final_learning_rate: float = 0.0
+    peak_learning_rate: Annotated[float, Range(0)] = 3e-3
+    final_learning_rate: Annotated[float, Range(0)] = 0.0
     """Where the cosine ends."""
-    warmup_steps: int = 20
+    warmup_steps: Annotated[int, Range(0)] = 20
     """Updates of linear warm-up before the cosine."""
     betas: tuple[float, float] = (0.9, 0.95)
     """AdamW's decay rates of the first and second moment."""
-    weight_decay: float = 0.01
+    weight_decay: Annotated[float, Range(0)] = 0.01
     """AdamW's decoupled decay; not applied to vectors (norms, biases)."""
-    max_grad_norm: float = 1.0
+    max_grad_norm: Annotated[float, Range(above=0)] = 1.0
     """Gradients are scaled down to this global norm."""
     seed: int = 0
     """Orders the examples."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
-        for name in ("steps", "row_tokens", "batch_rows"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"{name} must be 1 or more, got {getattr(self, name)!r}")
-        if not 0 <= self.final_learning_rate <= self.peak_learning_rate:
+        check_fields(self)
+        if self.final_learning_rate > self.peak_learning_rate:
             raise ConfigError(
                 "final_learning_rate must lie between 0 and peak_learning_rate "
                 f"({self.peak_learning_rate!r}), got {self.final_learning_rate!r}"
@@ -199,8 +199,14 @@ def collate(rows: Sequence[Sequence[Example]], row_tokens: int, pad_token_id: in
     return Batch(input_ids, positions, labels)
 
 
-def batches(examples: Sequence[Example], config: SftConfig, pad_token_id: int) -> Iterator[Batch]:
-    """Yield packed batches for ever: each epoch is a new permutation that `seed` decides."""
+def batches_of_rows(
+    examples: Sequence[Example], config: SftConfig
+) -> Iterator[list[list[Example]]]:
+    """Yield batches of packed rows for ever: each epoch is a new permutation that `seed` decides.
+
+    Raises:
+        ConfigError: an example is longer than a row.
+    """
     import torch
 
     generator = torch.Generator().manual_seed(config.seed)
@@ -209,7 +215,7 @@ def batches(examples: Sequence[Example], config: SftConfig, pad_token_id: int) -
         order = torch.randperm(len(examples), generator=generator).tolist()
         rows += pack([examples[i] for i in order], config.row_tokens)
         while len(rows) >= config.batch_rows:
-            yield collate(rows[: config.batch_rows], config.row_tokens, pad_token_id)
+            yield rows[: config.batch_rows]
             rows = rows[config.batch_rows :]
 
 
@@ -261,27 +267,68 @@ def train_sft(
     Raises:
         ConfigError: there are no examples, or one is too long for a row.
     """
-    import torch
+    tuning = SftUpdates(model, examples, config, pad_token_id=pad_token_id)
+    for _ in range(config.steps):
+        on_step(tuning.step())
+    model.eval()
 
-    if not examples:
-        raise ConfigError("supervised fine-tuning needs at least one example, got none")
-    model.train()
-    optimizer = torch.optim.AdamW(
-        _parameter_groups(model, config.weight_decay), betas=config.betas, fused=True
-    )
-    stream = batches(examples, config, pad_token_id)
-    for step in range(config.steps):
-        rate = learning_rate(step, config)
-        for group in optimizer.param_groups:
+
+class SftUpdates:
+    """Fine-tuning, an update at a time; what it has done can be saved and taken up again.
+
+    Raises:
+        ConfigError: there are no examples, or one is too long for a row.
+    """
+
+    def __init__(
+        self,
+        model: PreTrainedModel,
+        examples: Sequence[Example],
+        config: SftConfig,
+        *,
+        pad_token_id: int,
+    ) -> None:
+        import torch
+
+        if not examples:
+            raise ConfigError("supervised fine-tuning needs at least one example, got none")
+        model.train()
+        self.config = config
+        self.model = model
+        self._pad = pad_token_id
+        self._optimizer = torch.optim.AdamW(
+            _parameter_groups(model, config.weight_decay), betas=config.betas, fused=True
+        )
+        self._rows = batches_of_rows(examples, config)
+        self._done = 0
+
+    def step(self) -> SftStep:
+        """Do the next update."""
+        import torch
+
+        rate = learning_rate(self._done, self.config)
+        for group in self._optimizer.param_groups:
             group["lr"] = rate
-        nll, num_tokens = sft_loss(model, next(stream))
+        batch = collate(next(self._rows), self.config.row_tokens, self._pad)
+        nll, num_tokens = sft_loss(self.model, batch)
         loss = nll / num_tokens
         loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(model.parameters(), config.max_grad_norm)
-        optimizer.step()
-        optimizer.zero_grad(set_to_none=True)
-        on_step(SftStep(step, float(loss.detach()), float(norm), rate, num_tokens))
-    model.eval()
+        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        self._done += 1
+        return SftStep(self._done - 1, float(loss.detach()), float(norm), rate, num_tokens)
+
+    def state(self) -> dict[str, Any]:
+        """Return optimizer and place in the data, for `torch.save`."""
+        return {"done": self._done, "optimizer": self._optimizer.state_dict()}
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`; call it once, before the first step."""
+        self._optimizer.load_state_dict(dict(state["optimizer"]))
+        self._done = int(state["done"])
+        for _ in range(self._done):  # rows are lists of examples: skipping costs next to nothing
+            next(self._rows)
 
 
 def _parameter_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ import os
 import random
 import tempfile
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,14 +27,15 @@ from typing import TYPE_CHECKING, Any
 from cascade.envs.engines.templates import load_template, template_digest
 from cascade.envs.mini import Kind, mini_task, solution, split_of
 from cascade.errors import ConfigError
+from cascade.trainer.models import torch_dtype
 from cascade.trainer.sft import Example, SftConfig, SftStep, encode_conversations, train_sft
 from cascade.trainer.tokenizer import PHRASES, toy_tokenizer
 from cascade.types import Message, Task
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedModel, PreTrainedTokenizerFast
+    from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-__all__ = ["ToyConfig", "cached_toy", "toy_folder", "train_toy"]
+__all__ = ["FreshToy", "ToyConfig", "cached_toy", "toy_folder", "train_toy"]
 
 _THREADS = 1
 """One thread: nearly as fast on matrices this small, and not slowed by what else runs."""
@@ -188,33 +189,62 @@ def _sums(config: ToyConfig) -> Iterator[tuple[str, str]]:
             yield f"{problem}\n", f"{a}{sign}{b}={a + b if sign == '+' else a - b}\n"
 
 
+@dataclass(frozen=True, slots=True)
+class FreshToy:
+    """The toy's architecture with new weights, as the start of a recipe."""
+
+    toy: ToyConfig = field(default_factory=ToyConfig)
+    """Its sizes; how the cached toy is trained does not matter here."""
+    dtype: str = "float32"
+    """Data type of the weights."""
+    device: str = "cpu"
+    """Where it is trained."""
+
+    def config(self) -> PretrainedConfig:
+        """Return the architecture."""
+        return _architecture(self.toy, self.tokenizer())
+
+    def open(self, seed: int) -> PreTrainedModel:
+        """Make new weights from `seed`."""
+        model: Any = _fresh_model(replace(self.toy, seed=seed), self.tokenizer())
+        return model.to(device=self.device, dtype=torch_dtype(self.dtype)).eval()
+
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """Build the toy's tokenizer."""
+        return toy_tokenizer(self.toy.max_length)
+
+
+def _architecture(config: ToyConfig, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:
+    from transformers import Qwen3MoeConfig
+
+    return Qwen3MoeConfig(
+        vocab_size=-(-len(tokenizer) // 64) * 64,
+        hidden_size=config.hidden_size,
+        num_hidden_layers=config.num_layers,
+        num_attention_heads=config.num_heads,
+        num_key_value_heads=config.num_heads,
+        head_dim=config.hidden_size // config.num_heads,
+        num_experts=config.num_experts,
+        num_experts_per_tok=2,
+        moe_intermediate_size=config.expert_size,
+        intermediate_size=config.expert_size,
+        max_position_embeddings=config.max_length,
+        initializer_range=config.initializer_range,
+        rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
+        norm_topk_prob=True,
+        tie_word_embeddings=True,
+        eos_token_id=tokenizer.eos_token_id,
+        pad_token_id=tokenizer.pad_token_id,
+        bos_token_id=None,
+    )
+
+
 def _fresh_model(config: ToyConfig, tokenizer: PreTrainedTokenizerFast) -> PreTrainedModel:
     import torch
-    from transformers import Qwen3MoeConfig, Qwen3MoeForCausalLM
+    from transformers import Qwen3MoeForCausalLM
 
     torch.manual_seed(config.seed)
-    model = Qwen3MoeForCausalLM(
-        Qwen3MoeConfig(
-            vocab_size=-(-len(tokenizer) // 64) * 64,
-            hidden_size=config.hidden_size,
-            num_hidden_layers=config.num_layers,
-            num_attention_heads=config.num_heads,
-            num_key_value_heads=config.num_heads,
-            head_dim=config.hidden_size // config.num_heads,
-            num_experts=config.num_experts,
-            num_experts_per_tok=2,
-            moe_intermediate_size=config.expert_size,
-            intermediate_size=config.expert_size,
-            max_position_embeddings=config.max_length,
-            initializer_range=config.initializer_range,
-            rope_parameters={"rope_type": "default", "rope_theta": config.rope_theta},
-            norm_topk_prob=True,
-            tie_word_embeddings=True,
-            eos_token_id=tokenizer.eos_token_id,
-            pad_token_id=tokenizer.pad_token_id,
-            bos_token_id=None,
-        )
-    )
+    model = Qwen3MoeForCausalLM(_architecture(config, tokenizer))
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             if name.endswith("q_norm.weight"):

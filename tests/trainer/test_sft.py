@@ -14,7 +14,7 @@ from cascade.trainer.sft import (
     Example,
     SftConfig,
     SftStep,
-    batches,
+    batches_of_rows,
     collate,
     encode_conversations,
     learning_rate,
@@ -148,9 +148,8 @@ def test_the_learning_rate_rises_to_its_peak_and_falls_to_its_end() -> None:
 def test_the_order_of_batches_follows_from_the_seed_and_each_epoch_differs() -> None:
     def first_ids(seed: int) -> list[list[int]]:
         config = SftConfig(steps=1, row_tokens=16, batch_rows=2, seed=seed)
-        return [
-            b.input_ids_B_T.flatten().tolist() for b in islice(batches(examples(), config, 0), 8)
-        ]
+        rows = islice(batches_of_rows(examples(), config), 8)
+        return [collate(r, 16, 0).input_ids_B_T.flatten().tolist() for r in rows]
 
     assert first_ids(1) == first_ids(1)
     assert first_ids(1) != first_ids(2)
