@@ -97,8 +97,8 @@ class Pretrained:
         Raises:
             ConfigError: it has no chat template, and none was named.
         """
-        from cascade.trainer.models import load_tokenizer
         from cascade.envs.engines.templates import load_template
+        from cascade.trainer.models import load_tokenizer
 
         tokenizer = load_tokenizer(self.path)
         if self.chat_template is not None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cascade.envs.engines.templates import parsed_tool_calls
 from cascade.errors import ConfigError
+from cascade.trainer.optimizer import adamw
 from cascade.trainer.settings import Range, check_fields
 from cascade.types import Conversation
 
@@ -288,7 +289,6 @@ class SftUpdates:
         *,
         pad_token_id: int,
     ) -> None:
-        import torch
 
         if not examples:
             raise ConfigError("supervised fine-tuning needs at least one example, got none")
@@ -296,9 +296,7 @@ class SftUpdates:
         self.config = config
         self.model = model
         self._pad = pad_token_id
-        self._optimizer = torch.optim.AdamW(
-            _parameter_groups(model, config.weight_decay), betas=config.betas, fused=True
-        )
+        self._optimizer = adamw(model, betas=config.betas, weight_decay=config.weight_decay)
         self._rows = batches_of_rows(examples, config)
         self._done = 0
 
@@ -329,11 +327,3 @@ class SftUpdates:
         self._done = int(state["done"])
         for _ in range(self._done):  # rows are lists of examples: skipping costs next to nothing
             next(self._rows)
-
-
-def _parameter_groups(model: PreTrainedModel, weight_decay: float) -> list[dict[str, Any]]:
-    trained = [p for p in model.parameters() if p.requires_grad]
-    return [
-        {"params": [p for p in trained if p.ndim >= 2], "weight_decay": weight_decay},
-        {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
-    ]

@@ -9,6 +9,7 @@
         x DataNotFoundError           data that is not on this machine: supply it
       x EngineError (RuntimeError)    the model or its server failed: retry, or resume later
       x SandboxError (RuntimeError)   the sandbox failed, not the program in it: retry
+      x TrainingError (RuntimeError)  an update or a worker failed: the last checkpoint is whole
       x ContractError (RuntimeError)  an environment or verifier breaks its own rules: mend it
       x ResetNeededError              `step` before `reset`, or after the end of the episode
 
@@ -71,6 +72,10 @@ class EngineError(CascadeError, RuntimeError):
 
 class SandboxError(CascadeError, RuntimeError):
     """The sandbox itself failed. Never show its text to a model as a program's output."""
+
+
+class TrainingError(CascadeError, RuntimeError):
+    """Training cannot go on; the message says what failed and what is left as it was."""
 
 
 class ContractError(CascadeError, RuntimeError):

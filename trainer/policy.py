@@ -1,0 +1,292 @@
+"""The model being trained: scores samples, and turns a batch and a loss into one update.
+
+Shapes: N sampled tokens of a micro-batch, T tokens of a sample.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import math
+from collections import defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import numpy as np
+import torch
+from transformers.modeling_layers import GradientCheckpointingLayer
+
+from cascade.errors import ConfigError, TrainingError
+from cascade.trainer import moe
+from cascade.trainer.batch import MicroBatch, TrainSample, column, totals_of
+from cascade.trainer.logprobs import TokenLogprobs
+from cascade.trainer.optimizer import OptimizerConfig, adamw, learning_rate
+from cascade.trainer.samples import Sample
+from cascade.trainer.scorer import Scorer
+from cascade.trainer.settings import Range, check_fields
+from cascade.trainer.tokens import Loss, Tokens, Totals
+
+if TYPE_CHECKING:
+    import numpy.typing as npt
+    from transformers import PreTrainedModel
+
+    FloatArray = npt.NDArray[np.float32]
+
+__all__ = ["Policy", "PolicyConfig", "TrainSample"]
+
+
+@dataclass(frozen=True, slots=True)
+class PolicyConfig:
+    """How the policy runs."""
+
+    row_tokens: Annotated[int, Range(2)] | None = None
+    """Samples are packed into rows of this many tokens; None: of the longest sample of a batch."""
+    micro_batch_tokens: Annotated[int, Range(1)] = 16_384
+    """Most tokens of one forward and backward pass, padding included; bounds memory."""
+    temperature: Annotated[float, Range(above=0)] = 1.0
+    """Of the sampling distribution that is trained."""
+    activation_checkpointing: bool = False
+    """Keep only the inputs of layers and compute the rest again in the backward pass."""
+    freeze_routers: bool = False
+    """Take the routers' weights out of training, as Nemotron 3 Nano does."""
+    expert_bias_rate: Annotated[float, Range(0)] = 0.0
+    """Step of the auxiliary-loss-free update of expert biases after each batch; 0 leaves them."""
+    replay_routes: bool = True
+    """Train through the experts that the sampler recorded, where it did (R3)."""
+
+    def __post_init__(self) -> None:
+        """Refuse what cannot run."""
+        check_fields(self)
+
+
+class Policy:
+    """A causal language model with its optimizer.
+
+    It never draws a random number: the same state and batch give the same weights to the bit on
+    one machine with one number of threads.
+    """
+
+    def __init__(
+        self, model: PreTrainedModel, config: PolicyConfig, optimizer: OptimizerConfig
+    ) -> None:
+        """Prepare `model`, which is trained in place and stays in evaluation mode (no dropout).
+
+        Raises:
+            ConfigError: the model changes logits after its output matrix, has no activation
+                checkpoints, or no expert biases, where the config asks for them.
+        """
+        self.model = model.eval()
+        self.config = config
+        self.optimizer_config = optimizer
+        self.step = 0
+        """Updates so far."""
+        self._scorer = Scorer(
+            model,
+            row_tokens=config.row_tokens,
+            micro_batch_tokens=config.micro_batch_tokens,
+            temperature=config.temperature,
+            replay=config.replay_routes,
+        )
+        self._routers = self._scorer.routers
+        if config.expert_bias_rate:
+            moe.require_expert_biases(self._routers)
+        if config.freeze_routers:
+            moe.freeze(self._routers)
+        self._checkpointed = _checkpointed_layers(model) if config.activation_checkpointing else []
+        self._optimizer = adamw(
+            model,
+            betas=optimizer.betas,
+            weight_decay=optimizer.weight_decay,
+            epsilon=optimizer.epsilon,
+        )
+
+    @property
+    def packed(self) -> bool:
+        """Whether samples share rows: the start-up test found that the model keeps them apart."""
+        return self._scorer.packed
+
+    def logprobs(self, samples: Sequence[Sample]) -> list[FloatArray]:
+        """Return the log-probabilities [T] of each sample, in nats; 0 where not sampled."""
+        return self._scorer.logprobs(samples)
+
+    def update(self, batch: Sequence[TrainSample], loss: Loss) -> dict[str, float]:
+        """Take one optimizer step on the loss of the whole batch.
+
+        Returns:
+            loss, grad_norm (before clipping), learning_rate, entropy (nats per sampled token),
+            tokens, mismatch/* (sampler against trainer), router/* (MoE models), and what the loss
+            reports.
+
+        Raises:
+            ConfigError: the batch is empty, or a sample is longer than a row.
+            TrainingError: the gradient is not finite. The weights are as before.
+        """
+        samples = [item.sample for item in batch]
+        totals = totals_of(samples, self._scorer.device)
+        if not totals.num_tokens:
+            raise ConfigError("an update needs at least one sampled token, got none")
+        self._scorer.taps.take()
+        metrics = _Metrics()
+        with self._training():
+            for micro in self._scorer.micro_batches(samples):
+                with self._scorer.routed(micro):
+                    tokens = self._tokens(batch, micro, self._scorer.run(micro), totals)
+                    value = loss(tokens, totals)
+                    value.loss.backward()  # type: ignore[no-untyped-call]
+                metrics.add(value.metrics, loss=float(value.loss.detach()))
+                metrics.add_mismatch(tokens, totals)
+            metrics.add({}, **self._apply())
+        metrics.add({}, **self._router_metrics(), tokens=float(totals.num_tokens))
+        self.step += 1
+        return metrics.values()
+
+    def state(self) -> dict[str, Any]:
+        """Return all that `update` depends on but the model's parameters, for `torch.save`."""
+        return {
+            "step": self.step,
+            "optimizer": self._optimizer.state_dict(),
+            "expert_biases": {
+                name: bias_X.cpu().clone()
+                for name, bias_X in moe.expert_biases(self._routers).items()
+            },
+        }
+
+    def load_state(self, state: Mapping[str, Any]) -> None:
+        """Go on from `state`; the model's parameters are the caller's to load.
+
+        Raises:
+            ConfigError: the state is of another model.
+        """
+        biases = moe.expert_biases(self._routers)
+        if set(biases) != set(state["expert_biases"]):
+            raise ConfigError("the state's expert biases are of a model with other routers")
+        for name, bias_X in biases.items():
+            bias_X.copy_(state["expert_biases"][name])
+        try:
+            self._optimizer.load_state_dict(state["optimizer"])
+        except ValueError as error:
+            raise ConfigError(f"the optimizer's state is of another model: {error}") from error
+        self.step = state["step"]
+
+    def _tokens(
+        self,
+        batch: Sequence[TrainSample],
+        micro: MicroBatch,
+        out: TokenLogprobs,
+        totals: Totals,
+    ) -> Tokens:
+        samples = [item.sample for item in batch]
+        logprob_N = out.logprob_N_K[:, 0]
+        episodes = {e: i for i, e in enumerate(dict.fromkeys(s.episode for s in samples))}
+        domains = {name: i for i, name in enumerate(totals.domains)}
+
+        def floats(field: str) -> torch.Tensor | None:
+            """Gather a field of the batch at the sampled tokens; None if no sample has it."""
+            values = [getattr(batch[i], field) for i in micro.indices]
+            if all(value is None for value in values):
+                return None
+            if any(value is None for value in values):
+                raise ConfigError(f"some samples of the batch have {field} and some have none")
+            gathered = column(micro, samples, lambda i: getattr(batch[i], field))
+            return gathered.to(logprob_N)
+
+        def indices(of_sample: Any) -> torch.Tensor:
+            return column(micro, samples, of_sample).long().to(logprob_N.device)
+
+        old_logprob_N = floats("old_logprobs")
+        advantage_N = floats("advantage")
+        assert advantage_N is not None
+        return Tokens(
+            logprob_N=logprob_N,
+            old_logprob_N=logprob_N.detach() if old_logprob_N is None else old_logprob_N,
+            sampler_logprob_N=column(micro, samples, lambda i: samples[i].sampler_logprobs).to(
+                logprob_N
+            ),
+            advantage_N=advantage_N,
+            entropy_N=out.entropy_N,
+            sample_N=indices(lambda i: i),
+            episode_N=indices(lambda i: episodes[samples[i].episode]),
+            domain_N=indices(lambda i: domains[samples[i].domain]),
+            reference_logprob_N=floats("reference_logprobs"),
+            teacher_logprob_N=floats("teacher_logprobs"),
+        )
+
+    def _apply(self) -> dict[str, float]:
+        """Clip the gradients and step."""
+        parameters = [p for p in self.model.parameters() if p.grad is not None]
+        norm = float(
+            torch.nn.utils.clip_grad_norm_(parameters, self.optimizer_config.max_grad_norm)
+        )
+        if not math.isfinite(norm):
+            self._optimizer.zero_grad(set_to_none=True)
+            raise TrainingError(
+                f"the gradient of update {self.step + 1} has norm {norm}: the weights are as "
+                "before; look for a loss or log-probability that is not finite"
+            )
+        rate = learning_rate(self.step, self.optimizer_config)
+        for group in self._optimizer.param_groups:
+            group["lr"] = rate
+        self._optimizer.step()
+        self._optimizer.zero_grad(set_to_none=True)
+        return {"grad_norm": norm, "learning_rate": rate}
+
+    def _router_metrics(self) -> dict[str, float]:
+        """Report the routers' loads, and balance them."""
+        if not self._routers:
+            return {}
+        routed = self._scorer.taps.take()
+        if self.config.expert_bias_rate:
+            moe.update_expert_biases(self._routers, routed.counts_L_X, self.config.expert_bias_rate)
+        metrics = moe.load_metrics(routed.counts_L_X)
+        if routed.replayed:
+            metrics["router/agreement"] = routed.agreed / routed.replayed
+        return metrics
+
+    @contextlib.contextmanager
+    def _training(self) -> Iterator[None]:
+        """Checkpoint activations within.
+
+        transformers does so in layers in training mode alone; what is in them stays as it is.
+        """
+        for layer in self._checkpointed:
+            layer.training = True
+        try:
+            yield
+        finally:
+            for layer in self._checkpointed:
+                layer.training = False
+
+
+def _checkpointed_layers(model: PreTrainedModel) -> list[GradientCheckpointingLayer]:
+    if not model.supports_gradient_checkpointing:
+        raise ConfigError(
+            f"activation_checkpointing is on, but {type(model).__name__} has no checkpoints"
+        )
+    model.gradient_checkpointing_enable({"use_reentrant": False})
+    return [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
+
+
+class _Metrics:
+    """Adds up what micro-batches report."""
+
+    def __init__(self) -> None:
+        self._sums: dict[str, float] = defaultdict(float)
+        self._max_abs = 0.0
+
+    def add(self, parts: Mapping[str, float], **more: float) -> None:
+        for name, part in (*parts.items(), *more.items()):
+            self._sums[name] += part
+
+    @torch.no_grad()
+    def add_mismatch(self, tokens: Tokens, totals: Totals) -> None:
+        """How far the trainer's log-probabilities are from the sampler's, and the entropy."""
+        difference_N = tokens.old_logprob_N - tokens.sampler_logprob_N
+        k3_N = difference_N.expm1() - difference_N
+        sums = torch.stack([tokens.entropy_N.sum(), k3_N.sum(), difference_N.abs().sum()]).tolist()
+        names = ("entropy", "mismatch/k3", "mismatch/mean_abs")
+        self.add({n: s / totals.num_tokens for n, s in zip(names, sums, strict=True)})
+        if len(difference_N):
+            self._max_abs = max(self._max_abs, float(difference_N.abs().max()))
+
+    def values(self) -> dict[str, float]:
+        return {**self._sums, "mismatch/max_abs": self._max_abs}
