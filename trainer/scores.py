@@ -72,8 +72,8 @@ def score_of(rewards: Sequence[float], faults: int = 0) -> Score:
 def change(before: Score, after: Score) -> tuple[float, float, float]:
     """Return the mean difference and its 95 % interval (difference, low, high), task by task.
 
-    A difference that is the same for every task has no spread to estimate an error from: the
-    interval is then widened as if one more task had moved the other way.
+    The interval is that of the normal approximation with one more task that moved all the way
+    against the mean: a few equal differences would otherwise have no spread, and no error.
 
     Raises:
         ConfigError: the two were measured on different numbers of tasks.

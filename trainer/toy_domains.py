@@ -109,13 +109,18 @@ def _tool_calling(task: Task, rng: random.Random, well: bool) -> str:
     name = str(call["name"])
     if not well:
         key = rng.choice(list(arguments))
-        spoilt = {bool: lambda: not arguments[key], str: lambda: rng.choice(preference.NAMES)}
-        arguments[key] = spoilt.get(type(arguments[key]), lambda: rng.randint(1, 99))()
+        arguments[key] = _spoilt(arguments[key], rng)
     shown = ", ".join(
         f"{key}={json.dumps(value) if isinstance(value, str) else repr(value)}"
         for key, value in arguments.items()
     )
     return _thinking("", f"[{name}({shown})]")
+
+
+def _spoilt(value: Any, rng: random.Random) -> Any:
+    if isinstance(value, bool):
+        return not value
+    return rng.choice(preference.NAMES) if isinstance(value, str) else rng.randint(1, 99)
 
 
 def _structured_output(task: Task, rng: random.Random, well: bool) -> str:
@@ -141,7 +146,7 @@ def _preference(task: Task, rng: random.Random, well: bool) -> str:
         return best
     head, _, wish = best.partition(". Have a nice ")
     opening, _, name = head.rpartition(", ")
-    spoilt = rng.choice(
+    return rng.choice(
         [
             f"{head}.",
             f"{opening}, my dear, dear, dear {name}.",
@@ -149,7 +154,6 @@ def _preference(task: Task, rng: random.Random, well: bool) -> str:
             f"{opening}, {rng.choice(preference.NAMES)}. Have a nice {wish}",
         ]
     )
-    return spoilt
 
 
 def _long_context(task: Task, rng: random.Random, well: bool) -> str:
