@@ -1,4 +1,4 @@
-"""Teachers bind by name and checksum; scores have intervals; wrong bindings are errors that name them."""
+"""Teachers bind by name and checksum, wrong bindings name themselves; scores have intervals."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ import pytest
 
 from cascade.errors import ConfigError, DataError, UnknownNameError
 from cascade.trainer.registry import Entry, Registry, check_same_tokenizer, weights_digest
-from cascade.trainer.scores import change, score_of
+from cascade.trainer.scores import Score, change, score_of
 from cascade.trainer.tokenizer import toy_tokenizer
 
 GOOD, MIDDLING, BAD = score_of([1.0] * 40), score_of([1.0] * 35 + [0.0] * 5), score_of([0.0] * 40)
@@ -25,7 +25,7 @@ def weights(folder: Path, content: bytes) -> str:
 @pytest.fixture
 def registry(tmp_path: Path) -> Registry:
     """`sft` is good at math, `if` at instructions; `outside` is declared for code."""
-    rows = (
+    rows: tuple[tuple[str, dict[str, Score], tuple[str, ...]], ...] = (
         ("sft", {"math": GOOD, "if": BAD}, ()),
         ("if", {"math": BAD, "if": GOOD}, ()),
         ("outside", {}, ("code",)),
@@ -105,12 +105,10 @@ def test_another_tokenizer_is_refused_with_the_first_id_that_differs() -> None:
 
 
 def test_intervals() -> None:
-    assert (score_of([1.0] * 50).low, score_of([1.0] * 50).high) == pytest.approx(
-        (0.9287, 1.0), abs=1e-3
-    )
-    assert (score_of([0.0, 1.0] * 25).low, score_of([0.0, 1.0] * 25).high) == pytest.approx(
-        (0.3664, 0.6336), abs=1e-3
-    )  # Wilson's, from tables
+    # Wilson's interval, from tables.
+    for rewards, bounds in (([1.0] * 50, (0.9287, 1.0)), ([0.0, 1.0] * 25, (0.3664, 0.6336))):
+        score = score_of(rewards)
+        assert (score.low, score.high) == pytest.approx(bounds, abs=1e-3)
     with pytest.raises(ConfigError, match="7 faults"):
         score_of([], 7)
 
