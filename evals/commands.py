@@ -16,12 +16,35 @@ __all__ = ["add_commands", "add_data_dir", "data_dir_of"]
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the parsers of these commands."""
+    _add_view(
+        commands.add_parser(
+            "view", help="write a run as static pages for a browser", allow_abbrev=False
+        )
+    )
     _add_verify(
         commands.add_parser(
             "verify", help="re-score published outputs: do the published numbers come out?",
             allow_abbrev=False,
         )
     )  # fmt: skip
+
+
+def _add_view(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder or trajectory file")
+    parser.add_argument(
+        "other", type=Path, nargs="?", metavar="RUN_B", help="a second run, beside the first"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where the pages go (default: RUN/view)"
+    )
+    parser.set_defaults(handler=_view)
+
+
+def _view(args: argparse.Namespace) -> int:
+    from cascade.evals.view import build_view
+
+    print(build_view(args.run, args.other, args.out))
+    return Exit.RAN
 
 
 def add_data_dir(parser: argparse._ActionsContainer) -> None:
