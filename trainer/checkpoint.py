@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from cascade.errors import ConfigError, DataError
+from cascade.errors import ConfigError, DataError, TrainingError
 
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
@@ -123,7 +123,7 @@ def save_checkpoint(
         facts: go into the manifest; "step" must be among them.
 
     Raises:
-        ConfigError: the disk is full or cannot be written; checkpoints that exist are untouched.
+        TrainingError: the disk is full or cannot be written; checkpoints that exist are untouched.
     """
 
     def write(new: Path) -> None:
@@ -144,7 +144,7 @@ def save_model(
     """Write a folder with weights and tokenizer alone, whole or not at all.
 
     Raises:
-        ConfigError: the disk is full or cannot be written.
+        TrainingError: the disk is full or cannot be written.
     """
     return _write_whole(folder, name, lambda new: _write_model(new, model, tokenizer))
 
@@ -172,7 +172,7 @@ def _write_whole(folder: Path, name: str, write: Any) -> Path:
         _force_to_disk(folder)
     except (OSError, RuntimeError, SafetensorError) as error:
         shutil.rmtree(new, ignore_errors=True)
-        raise ConfigError(
+        raise TrainingError(
             f"cannot save {target}: {error} ({_free(folder)}); nothing saved before is lost: make "
             "room, then run the same command with --resume"
         ) from error

@@ -29,7 +29,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.envs.rollout import derive_seed
 from cascade.envs.trajectories import TrajectoryWriter
-from cascade.errors import ConfigError, DataError
+from cascade.errors import ConfigError, DataError, TrainingError
 from cascade.trainer import checkpoint as saved
 from cascade.trainer.console import Watch
 from cascade.trainer.metrics import MetricsFile, Sink, cut
@@ -125,8 +125,9 @@ async def train(
         sinks: get the metrics too.
 
     Raises:
-        ConfigError: a setting, an existing run that `resume` was not given for, a checkpoint of
-            another architecture, or a full disk.
+        ConfigError: a setting, an existing run that `resume` was not given for, or a checkpoint of
+            another architecture.
+        TrainingError: the disk is full, or weights did not reach the engine.
         CascadeError: what a stage raises; the newest checkpoint stays.
     """
     place = RunFolder(folder)
@@ -135,7 +136,7 @@ async def train(
         try:
             return await run.go(resume)
         except OSError as error:
-            raise ConfigError(
+            raise TrainingError(
                 f"cannot write in {folder}: {error}; the newest checkpoint is whole: make room, "
                 "then run the same command with --resume"
             ) from error

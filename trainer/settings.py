@@ -8,8 +8,10 @@ turns ``grpo.steps=40`` from a command line into a typed, checked new tree.
 from __future__ import annotations
 
 import dataclasses
+import inspect
 import json
 import math
+import sys
 import types
 import typing
 from collections.abc import Iterator, Mapping, Sequence
@@ -21,7 +23,7 @@ from cascade.errors import ConfigError, UnknownNameError
 __all__ = ["Range", "changes", "check_fields", "override", "resolved"]
 
 _Settings = TypeVar("_Settings")
-_ALIASES = {"lr": "learning_rate"}
+_ALIASES = {"lr": ("learning_rate", "peak_learning_rate")}
 _WORDS = {"true": True, "yes": True, "on": True, "false": False, "no": False, "off": False}
 
 
@@ -135,10 +137,12 @@ def _shown(value: Any) -> str:
 
 def _replaced(node: Any, parts: list[str], text: str, path: str) -> Any:
     """Return `node` with what `parts` lead to set to `text`."""
-    head, rest = _ALIASES.get(parts[0], parts[0]), parts[1:]
+    head, rest = parts[0], parts[1:]
     if isinstance(node, tuple):
         return _replaced_member(node, head, rest, text, path)
     hints = _hints(type(node))
+    for name in _ALIASES.get(head, ()):
+        head = name if name in hints or _holders(node, name) else head
     if head not in hints:
         stages = [name for name in hints if _member(getattr(node, name), head) is not None]
         through = stages or _holders(node, head)
@@ -209,9 +213,22 @@ def _field_paths(node: Any) -> Iterator[str]:
 
 
 def _hints(kind: Any) -> dict[str, Any]:
-    """Annotation of each field of a dataclass, `Annotated` kept."""
-    hints = typing.get_type_hints(kind, include_extras=True)
-    return {field.name: hints[field.name] for field in dataclasses.fields(kind)}
+    """Annotation of each field of a dataclass, `Annotated` kept.
+
+    A name that its module imports for type checkers only (what needs torch) becomes Any: such a
+    field is set in the recipe file, and so are the fields of the dataclass in it.
+    """
+    found: dict[str, Any] = {}
+    for base in reversed(kind.__mro__):
+        names = vars(sys.modules[base.__module__])
+        for name, hint in inspect.get_annotations(base).items():
+            try:
+                found[name] = typing.get_type_hints(
+                    types.SimpleNamespace(__annotations__={name: hint}), names, include_extras=True
+                )[name]
+            except NameError:
+                found[name] = Any
+    return {field.name: found[field.name] for field in dataclasses.fields(kind)}
 
 
 def _alternatives(hint: Any) -> list[Any]:

@@ -8,6 +8,7 @@ import threading
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any
 
 from cascade.errors import CascadeError, EngineError, UnknownNameError
@@ -34,7 +35,7 @@ class _Update:
     """A change of the weights, to be run between two samples."""
 
     change: Callable[[Any], None]
-    version: str
+    version: str | None
     loop: asyncio.AbstractEventLoop
     future: asyncio.Future[None]
 
@@ -85,6 +86,11 @@ class LocalEngine:
         return self._name
 
     @property
+    def weight_version(self) -> str | None:
+        """What completions asked for now will carry."""
+        return self._weight_version
+
+    @property
     def max_concurrency(self) -> int:
         """A quarter more than the batch holds, so that a freed row never waits for a request."""
         return self._batch.max_batch + max(1, self._batch.max_batch // 4)
@@ -100,24 +106,39 @@ class LocalEngine:
             ConfigError: a prompt is too long, or an option in `params.extra` is unknown.
             EngineError: the model failed, or the engine is closed.
         """
-        end_ids = self._end_ids(params)
+        answers = self.hand_in(
+            [(prompt, params, request_seed(params.seed, i)) for i, prompt in enumerate(prompts)]
+        )
+        try:
+            return list(await asyncio.gather(*answers))
+        finally:
+            for answer in answers:
+                answer.cancel()
+
+    def hand_in(
+        self, requests: Sequence[tuple[Prompt, SamplingParams, int | None]]
+    ) -> list[asyncio.Future[Completion]]:
+        """Give the batch several requests at once, each with its own parameters and seed.
+
+        They enter the batch together and in this order. Cancelling a future drops its request.
+
+        Raises:
+            ConfigError, EngineError: see `sample`.
+        """
         loop = asyncio.get_running_loop()
         jobs = []
-        for i, prompt in enumerate(prompts):
+        for prompt, params, seed in requests:
             encoded = self._codec.encode(prompt, params)
             request = Request(
-                encoded.token_ids, params, request_seed(params.seed, i), end_ids,
-                self._stop_check(params),
-            )  # fmt: skip
-            jobs.append(_Job(request, encoded, loop, loop.create_future()))
+                encoded.token_ids, params, seed, self._end_ids(params), self._stop_check(params)
+            )
+            job = _Job(request, encoded, loop, loop.create_future())
+            job.future.add_done_callback(partial(_drop_if_cancelled, request))
+            jobs.append(job)
         self._hand_in(jobs)
-        try:
-            return list(await asyncio.gather(*(job.future for job in jobs)))
-        finally:
-            for job in jobs:
-                job.request.cancelled = not job.future.done() or job.future.cancelled()
+        return [job.future for job in jobs]
 
-    async def update_weights(self, change: Callable[[Any], None], version: str) -> None:
+    async def update_weights(self, change: Callable[[Any], None], version: str | None) -> None:
         """Run `change(model)` in the worker thread, after all samples asked for before this call.
 
         Samples asked for later wait for it; cached prompts are dropped.
@@ -129,6 +150,10 @@ class LocalEngine:
         update = _Update(change, version, loop, loop.create_future())
         self._hand_in([update])
         await update.future
+
+    async def forget_prompts(self) -> None:
+        """Drop cached prompts once all samples asked for before this call are done."""
+        await self.update_weights(lambda model: None, self._weight_version)
 
     def describe(self) -> Mapping[str, Any]:
         """Return what a report must name."""
@@ -246,6 +271,10 @@ class LocalEngine:
                 self._inbox.items.clear()
         for item in waiting:
             _answer(item.loop, item.future, error)
+
+
+def _drop_if_cancelled(request: Request, answer: asyncio.Future[Completion]) -> None:
+    request.cancelled = request.cancelled or answer.cancelled()
 
 
 def _engine_error(what: str, error: Exception) -> EngineError:
