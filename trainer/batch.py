@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     import numpy.typing as npt
 
     FloatArray = npt.NDArray[np.float32]
+    IntArray = npt.NDArray[np.int64]
 
 __all__ = ["MicroBatch", "TrainSample", "column", "micro_batches", "totals_of"]
 
@@ -39,6 +40,10 @@ class TrainSample:
     """Nats under the reference model, for a KL term."""
     teacher_logprobs: FloatArray | None = None
     """Nats under the domain's teacher, for distillation."""
+    candidate_ids: IntArray | None = None
+    """[T, C] tokens at whose probabilities student and teacher are compared, for `MopdTopK`."""
+    teacher_candidate_logprobs: FloatArray | None = None
+    """[T, C] nats of the candidates under the domain's teacher."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)

@@ -32,7 +32,7 @@ from cascade.trainer.tokens import (
     token_mean,
 )
 
-__all__ = ["Cispo", "Dapo", "DrGrpo", "Grpo", "Gspo", "Mopd", "k3"]
+__all__ = ["Cispo", "Dapo", "DrGrpo", "Grpo", "Gspo", "Mopd", "MopdTopK", "k3"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,8 +185,52 @@ class Mopd:
             "ratio/masked_fraction": fraction(weight_N == 0, totals),
             "teacher/gap": float(gap_N.sum()) / max(1, totals.num_tokens),
             "teacher/absolute_gap": float(gap_N.abs().sum()) / max(1, totals.num_tokens),
+            **_pulls(share_N * weight_N * advantage_N, tokens, totals),
         }
         return LossValue(loss, metrics)
+
+
+@dataclass(frozen=True, slots=True)
+class MopdTopK:
+    """Distillation that compares student and teacher at C candidates of each position.
+
+    Generalised KL on the un-normalised mass of the candidates (arXiv 2606.30406):
+    l_t = sum over c of p_c (log p_c - log q_c) - p_c + q_c, p the student's, q the teacher's;
+    L = (mean over responses of the mean over their tokens) of w_t * l_t, with `Mopd`'s w_t. It is
+    never negative, 0 only where both agree, and with the whole vocabulary as candidates exactly
+    KL(p || q). The plain reverse KL of a truncated list, without the last two terms, is not.
+    """
+
+    correction: Correction = field(default_factory=lambda: IcePop(0.5, 2.0))
+    """See `Mopd`: the position was still drawn by the sampler."""
+    share: Share = response_mean
+    """See `Mopd`."""
+
+    def __call__(self, tokens: Tokens, totals: Totals) -> LossValue:
+        """Return the part of a micro-batch."""
+        student_N_C = tokens.candidate_logprob_N_C
+        teacher_N_C = tokens.teacher_candidate_logprob_N_C
+        if student_N_C is None or teacher_N_C is None:
+            raise ConfigError(
+                "MopdTopK needs candidate_ids and teacher_candidate_logprobs in every TrainSample"
+            )
+        on_policy = replace(tokens, old_logprob_N=tokens.logprob_N.detach())
+        weight_N = self.correction(on_policy, totals)
+        p_N_C = student_N_C.exp()
+        loss_N = (p_N_C * (student_N_C - teacher_N_C) - p_N_C + teacher_N_C.exp()).sum(-1)
+        share_N = self.share(tokens, totals)
+        metrics = {
+            "ratio/masked_fraction": fraction(weight_N == 0, totals),
+            "teacher/divergence": float(loss_N.detach().sum()) / max(1, totals.num_tokens),
+            **_pulls(share_N * weight_N * loss_N.detach(), tokens, totals),
+        }
+        return LossValue((share_N * weight_N * loss_N).sum(), metrics)
+
+
+def _pulls(pull_N: torch.Tensor, tokens: Tokens, totals: Totals) -> dict[str, float]:
+    """Per domain, the sum of the absolute factors of its tokens' gradients: ``pull/DOMAIN``."""
+    sums = pull_N.new_zeros(len(totals.domains)).index_add(0, tokens.domain_N, pull_N.abs())
+    return {f"pull/{name}": part for name, part in zip(totals.domains, sums.tolist(), strict=True)}
 
 
 class _PolicyLoss(Protocol):

@@ -130,7 +130,8 @@ class Policy:
         with self._training():
             for micro in self._scorer.micro_batches(samples):
                 with self._scorer.routed(micro):
-                    tokens = self._tokens(batch, micro, self._scorer.run(micro), totals)
+                    out = self._scorer.run(micro, _wanted_ids(batch, micro))
+                    tokens = self._tokens(batch, micro, out, totals)
                     value = loss(tokens, totals)
                     value.loss.backward()  # type: ignore[no-untyped-call]
                 metrics.add(value.metrics, loss=float(value.loss.detach()))
@@ -209,6 +210,8 @@ class Policy:
             domain_N=indices(lambda i: domains[samples[i].domain]),
             reference_logprob_N=floats("reference_logprobs"),
             teacher_logprob_N=floats("teacher_logprobs"),
+            candidate_logprob_N_C=out.logprob_N_K[:, 1:] if out.logprob_N_K.shape[1] > 1 else None,
+            teacher_candidate_logprob_N_C=floats("teacher_candidate_logprobs"),
         )
 
     def _apply(self) -> dict[str, float]:
@@ -255,6 +258,18 @@ class Policy:
         finally:
             for layer in self._checkpointed:
                 layer.training = False
+
+
+def _wanted_ids(batch: Sequence[TrainSample], micro: MicroBatch) -> torch.Tensor | None:
+    """The sampled tokens and, behind each, its candidates; None if there are none."""
+    given = [batch[i].candidate_ids is not None for i in micro.indices]
+    if not any(given):
+        return None
+    if not all(given):
+        raise ConfigError("some samples of the batch have candidate_ids and some have none")
+    samples = [item.sample for item in batch]
+    candidates_N_C = column(micro, samples, lambda i: np.asarray(batch[i].candidate_ids))
+    return torch.cat([micro.ids_N[:, None], candidates_N_C], dim=1)
 
 
 def _checkpointed_layers(model: PreTrainedModel) -> list[GradientCheckpointingLayer]:

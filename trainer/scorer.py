@@ -1,6 +1,7 @@
 """Runs a causal language model over samples and reads off what it thought of the sampled tokens.
 
-Shapes: B rows, T tokens of a row or sample, N sampled tokens of a micro-batch, D hidden size.
+Shapes: B rows, T tokens of a row or sample, N sampled tokens of a micro-batch, D hidden size, C
+candidates of a token.
 """
 
 from __future__ import annotations
@@ -13,8 +14,8 @@ import torch
 from torch import nn
 
 from cascade.errors import ConfigError
-from cascade.trainer.batch import MicroBatch, micro_batches
-from cascade.trainer.logprobs import TokenLogprobs, token_logprobs
+from cascade.trainer.batch import MicroBatch, column, micro_batches
+from cascade.trainer.logprobs import TokenLogprobs, likeliest, token_logprobs
 from cascade.trainer.moe import find_routers
 from cascade.trainer.packing import packing_is_exact
 from cascade.trainer.replay import RouterTaps
@@ -25,6 +26,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     FloatArray = npt.NDArray[np.float32]
+    IntArray = npt.NDArray[np.int64]
 
 __all__ = ["LogprobModel", "Scorer"]
 
@@ -151,13 +153,57 @@ class Scorer:
         return out
 
     @torch.no_grad()
+    def likeliest(self, samples: Sequence[Sample], count: int) -> list[IntArray]:
+        """Return the ids [T, C] of the `count` likeliest tokens at each sampled position."""
+        results = [np.zeros((len(s.token_ids), count), dtype=np.int64) for s in samples]
+        head = self.net.model.get_output_embeddings()
+        for micro in self.micro_batches(samples):
+            with self.routed(micro):
+                hidden_B_T_D = _hidden(
+                    self.net.model,
+                    micro.rows.input_ids_B_T.to(self.device),
+                    micro.rows.position_ids_B_T.to(self.device),
+                )
+            found = likeliest(
+                hidden_B_T_D.flatten(0, 1).index_select(0, micro.source_N.to(self.device)),
+                head.weight,
+                count,
+                bias_V=getattr(head, "bias", None),
+            )
+            _scatter(found.ids_N_K, micro, samples, results)
+        return results
+
+    @torch.no_grad()
+    def candidate_logprobs(
+        self, samples: Sequence[Sample], candidate_ids: Sequence[IntArray]
+    ) -> list[FloatArray]:
+        """Return the log-probabilities [T, C] of the candidates of each sample, in nats."""
+        results = [np.zeros(ids.shape, dtype=np.float32) for ids in candidate_ids]
+        for micro in self.micro_batches(samples):
+            ids_N_C = column(micro, samples, lambda i: candidate_ids[i])
+            with self.routed(micro):
+                logprob_N_C = self.run(micro, ids_N_C).logprob_N_K
+            _scatter(logprob_N_C.float(), micro, samples, results)
+        return results
+
+    @torch.no_grad()
     def logprobs(self, samples: Sequence[Sample]) -> list[FloatArray]:
         """Return the log-probabilities [T] of each sample, in nats; 0 where not sampled."""
         results = [np.zeros(len(sample.token_ids), dtype=np.float32) for sample in samples]
         for micro in self.micro_batches(samples):
             with self.routed(micro):
                 logprob_N = self.run(micro).logprob_N_K[:, 0]
-            parts = torch.split(logprob_N.float().cpu(), list(micro.count_of_sample))
-            for i, part in zip(micro.indices, parts, strict=True):
-                results[i][samples[i].sampled] = part.numpy()
+            _scatter(logprob_N.float(), micro, samples, results)
         return results
+
+
+def _scatter(
+    value_N: torch.Tensor,
+    micro: MicroBatch,
+    samples: Sequence[Sample],
+    results: Sequence[npt.NDArray[Any]],
+) -> None:
+    """Put the values of a micro-batch's sampled tokens where those stand in their samples."""
+    parts = torch.split(value_N.cpu(), list(micro.count_of_sample))
+    for i, part in zip(micro.indices, parts, strict=True):
+        results[i][samples[i].sampled] = part.numpy()

@@ -3,8 +3,8 @@
 A loss is called once per micro-batch. What it returns adds up: the sum over micro-batches and ranks
 is the loss of the batch, whatever the split, because every denominator comes from `Totals`.
 
-Shapes: N sampled tokens of a micro-batch, S samples of the batch, E episodes of the batch.
-Log-probabilities are in nats.
+Shapes: N sampled tokens of a micro-batch, C candidates of a token, S samples of the batch, E
+episodes of the batch. Log-probabilities are in nats.
 """
 
 from __future__ import annotations
@@ -50,6 +50,10 @@ class Tokens:
     """For a KL term."""
     teacher_logprob_N: torch.Tensor | None = None
     """For distillation."""
+    candidate_logprob_N_C: torch.Tensor | None = None
+    """Of the candidates under the weights being trained; has a gradient."""
+    teacher_candidate_logprob_N_C: torch.Tensor | None = None
+    """Of the candidates under the domain's teacher."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
