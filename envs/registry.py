@@ -28,6 +28,7 @@ _ENVS: Mapping[str, str] = {
     "cascade/LongContext-v0": "cascade.envs.long_context:LongContextEnv",
     "cascade/Preference-v0": "cascade.envs.preference:PreferenceEnv",
     "cascade/Repair-v0": "cascade.envs.repair:RepairEnv",
+    "cascade/Pantry-v0": "cascade.envs.pantry:PantryEnv",
     "cascade/StructuredOutput-v0": "cascade.envs.structured_output:StructuredOutputEnv",
     "cascade/ToolCalling-v0": "cascade.envs.tool_calling:ToolCallingEnv",
     "cascade/Workplace-v0": "cascade.envs.workplace:WorkplaceEnv",

@@ -11,7 +11,7 @@ import hashlib
 import json
 import time
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from cascade.envs.base import Info, Observation, TextEnv
@@ -65,58 +65,88 @@ async def rollout(
     """
     started = time.perf_counter()
     options = None if task_id is None else {"task": task_id}
-    conversation, info = env.reset(seed=seed, options=options)
-    asked = len(conversation)
-    completions: list[Completion] = []
-    reward, terminated, truncated = 0.0, False, False
+    conversation, _ = env.reset(seed=seed, options=options)
+    episode = _Episode(env, engine, params, seed, token_budget, conversation, len(conversation))
+    while episode.verdict is None:
+        await episode.turn()
+    verdict = episode.verdict
+    return Trajectory(
+        task_id=env.task.id,
+        env_id=env_id,
+        sample=sample,
+        messages=episode.conversation,
+        completions=tuple(episode.completions),
+        verdict=verdict,
+        stop_reason=episode.stop_reason,
+        reward=0.0 if verdict.is_fault else episode.reward,
+        terminated=episode.terminated,
+        truncated=episode.truncated,
+        seed=seed,
+        seconds=time.perf_counter() - started,
+        task_metadata=env.task.metadata,
+        metadata=metadata or {},
+    )
+
+
+@dataclass(slots=True)
+class _Episode:
+    """An episode while it runs."""
+
+    env: TextEnv
+    engine: Engine
+    params: SamplingParams
+    seed: int | None
+    token_budget: int | None
+    conversation: Observation
+    asked: int
+    """Messages that were there before the model spoke."""
+    completions: list[Completion] = field(default_factory=list)
+    reward: float = 0.0
+    terminated: bool = False
+    truncated: bool = False
     verdict: Verdict | None = None
-    stop_reason = StopReason.ERROR
-    while verdict is None:
-        turn_params = _for_turn(params, env, seed, len(completions))
-        if token_budget is not None:
-            left = token_budget - sum(map(_generated, completions))
-            if left < 1:
-                verdict = Verdict.no_answer(f"the episode's {token_budget:,} tokens are spent")
-                stop_reason, truncated = StopReason.LENGTH, True
-                break
-            turn_params = replace(turn_params, max_tokens=min(turn_params.max_tokens, left))
+    """Set when the episode is over."""
+    stop_reason: StopReason = StopReason.ERROR
+
+    async def turn(self) -> None:
+        """Sample one message and hand it to the environment."""
+        params = self._params()
+        if params is None:
+            return
         try:
-            completion = (await engine.sample([conversation], turn_params))[0]
+            completion = (await self.engine.sample([self.conversation], params))[0]
         except EngineError as error:
-            verdict = Verdict.fault(f"engine: {error}")
-            break
-        completions.append(completion)
-        env.message_cut_off = completion.stop_reason is StopReason.LENGTH
+            self.verdict = Verdict.fault(f"engine: {error}")
+            return
+        self.completions.append(completion)
+        self.env.message_cut_off = completion.stop_reason is StopReason.LENGTH
         try:
-            conversation, earned, terminated, truncated, info = await _step(
-                env, _message_of(completion)
+            conversation, earned, self.terminated, self.truncated, info = await _step(
+                self.env, _message_of(completion)
             )
         except (ConfigError, DataError, asyncio.CancelledError):
             raise
         except Exception as error:  # noqa: BLE001 - the boundary: a broken judge is a recorded FAULT
-            verdict = Verdict.fault(_described(error))
-            break
-        conversation = _as_sampled(conversation, asked, completions)
-        reward += earned
-        if terminated or truncated:
-            verdict, stop_reason = _ending(info, completion)
-    task = env.task
-    return Trajectory(
-        task_id=task.id,
-        env_id=env_id,
-        sample=sample,
-        messages=conversation,
-        completions=tuple(completions),
-        verdict=verdict,
-        stop_reason=stop_reason,
-        reward=0.0 if verdict.is_fault else reward,
-        terminated=terminated,
-        truncated=truncated,
-        seed=seed,
-        seconds=time.perf_counter() - started,
-        task_metadata=task.metadata,
-        metadata=metadata or {},
-    )
+            self.verdict = Verdict.fault(_described(error))
+            return
+        self.conversation = _as_sampled(conversation, self.asked, self.completions)
+        self.reward += earned
+        if self.terminated or self.truncated:
+            self.verdict, self.stop_reason = _ending(info, completion)
+
+    def _params(self) -> SamplingParams | None:
+        """This turn's parameters; None ends the episode, whose tokens are spent."""
+        params = _for_turn(self.params, self.env, self.seed, len(self.completions))
+        if self.token_budget is None:
+            return params
+        left = self.token_budget - sum(map(_generated, self.completions))
+        if left < 1:
+            self.verdict = Verdict.no_answer(
+                f"the episode's {self.token_budget:,} tokens are spent"
+            )
+            self.stop_reason, self.truncated = StopReason.LENGTH, True
+            return None
+        return replace(params, max_tokens=min(params.max_tokens, left))
 
 
 async def _step(env: TextEnv, text: str) -> tuple[Observation, float, bool, bool, Info]:

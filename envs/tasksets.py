@@ -154,6 +154,7 @@ _GENERATORS: Mapping[str, str] = {
     "repair": "cascade.envs.repair.mini:mini_task",
     "code": "cascade.envs.code.mini:mini_task",
     "workplace": "cascade.envs.workplace.tasks:mini_task",
+    "pantry": "cascade.envs.pantry.mini:mini_task",
 }
 """Kind of mini task -> ``module:function``; each is ``(seed, index, difficulty, *, split)``."""
 

@@ -8,7 +8,7 @@ import os
 from pathlib import Path
 from typing import Any
 
-from cascade.errors import DataNotFoundError
+from cascade.errors import ConfigError, DataNotFoundError
 from cascade.evals.exits import Exit
 
 __all__ = ["add_commands", "add_data_dir", "data_dir_of"]
@@ -16,12 +16,95 @@ __all__ = ["add_commands", "add_data_dir", "data_dir_of"]
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the parsers of these commands."""
+    _add_view(
+        commands.add_parser(
+            "view", help="write a run as static pages for a browser", allow_abbrev=False
+        )
+    )
+    _add_diff(
+        commands.add_parser(
+            "diff", help="which verdicts differ between two verifiers or runs", allow_abbrev=False
+        )
+    )
+    _add_plot(commands.add_parser("plot", help="pictures of runs for papers", allow_abbrev=False))
     _add_verify(
         commands.add_parser(
             "verify", help="re-score published outputs: do the published numbers come out?",
             allow_abbrev=False,
         )
     )  # fmt: skip
+
+
+def _add_view(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder or trajectory file")
+    parser.add_argument(
+        "other", type=Path, nargs="?", metavar="RUN_B", help="a second run, beside the first"
+    )
+    parser.add_argument(
+        "--out", type=Path, metavar="FOLDER", help="where the pages go (default: RUN/view)"
+    )
+    parser.set_defaults(handler=_view)
+
+
+def _view(args: argparse.Namespace) -> int:
+    from cascade.evals.view import build_view
+
+    print(build_view(args.run, args.other, args.out))
+    return Exit.RAN
+
+
+def _add_diff(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("a", type=Path, help="run folder, trajectory file or verdict file")
+    parser.add_argument("b", type=Path, help="the other")
+    parser.add_argument(
+        "--outputs", nargs="+", type=Path, default=[], metavar="FILE",
+        help="the responses that verdict files were computed from, to show them",
+    )  # fmt: skip
+    parser.add_argument("--format", metavar="NAME", help="form of the outputs, as in rescore")
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="flips to print")
+    parser.add_argument(
+        "--characters", type=int, default=600, metavar="N", help="of each text, from its end"
+    )
+    parser.add_argument("--html", type=Path, metavar="FILE", help="write all flips as a page")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(handler=_diff)
+
+
+def _diff(args: argparse.Namespace) -> int:
+    from rich.console import Console
+
+    from cascade.evals.diff import diff, print_difference, write_html
+
+    if args.limit < 0 or args.characters < 1:
+        raise ConfigError("--limit must be 0 or more, --characters 1 or more")
+    result = diff(args.a, args.b, args.outputs, args.format)
+    if args.html is not None:
+        write_html(result, args.html, str(args.a), str(args.b))
+    if args.json:
+        print(json.dumps(result.as_json()))
+    else:
+        print_difference(result, Console(), args.limit, args.characters)
+    return Exit.RAN
+
+
+def _add_plot(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("runs", nargs="+", type=Path, metavar="RUN", help="folder or trajectories")
+    parser.add_argument(
+        "--kind", action="append", choices=("scores", "pass", "length"),
+        help="score bars with intervals, pass@k curves, length against accuracy (default: all "
+        "that the runs have data for)",
+    )  # fmt: skip
+    parser.add_argument("--format", choices=("svg", "png", "pdf"), default="svg")
+    parser.add_argument("--out", type=Path, default=Path("plots"), metavar="FOLDER")
+    parser.set_defaults(handler=_plot)
+
+
+def _plot(args: argparse.Namespace) -> int:
+    from cascade.evals.plot import plot
+
+    for file in plot(args.runs, args.out, args.kind, args.format):
+        print(file)
+    return Exit.RAN
 
 
 def add_data_dir(parser: argparse._ActionsContainer) -> None:

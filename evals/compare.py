@@ -7,12 +7,10 @@ from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
 
-from cascade.envs.rows import read_rows
-from cascade.envs.trajectories import FORMAT
-from cascade.errors import DataError, DataNotFoundError
+from cascade.errors import DataError
 from cascade.evals import stats
-from cascade.evals.folder import read_records
-from cascade.evals.outputs import line_of
+from cascade.evals.judged import read_judged
+from cascade.types import VerdictStatus
 
 __all__ = ["TaskComparison", "compare", "print_comparison"]
 
@@ -127,32 +125,14 @@ def _some(names: list[str]) -> str:
 
 
 def _rewards(path: Path) -> Rewards:
-    """Read the judged samples of a run folder, a trajectory file or a verdict file."""
-    if path.is_dir():
-        path = path / "trajectories.jsonl"
-    if not path.is_file():
-        raise DataNotFoundError(f"{str(path)!r}: no such run folder, trajectory or verdict file")
     rewards: Rewards = {}
-    if _holds_trajectories(path):
-        for record in read_records(path).values():
-            if not record.is_fault:
-                problems = rewards.setdefault(record.task, {})
-                problems.setdefault(record.task_id, []).append(record.reward)
-    else:
-        for index, row in enumerate(read_rows(path)):
-            if missing := [n for n in ("task", "id", "status", "reward") if n not in row]:
-                raise DataError(f"{path}, line {line_of(path, index)}: no field {missing[0]!r}")
-            if row["status"] != "fault":
-                problems = rewards.setdefault(str(row["task"]), {})
-                problems.setdefault(str(row["id"]), []).append(float(row["reward"]))
+    for judged in read_judged(path).values():
+        if judged.status is not VerdictStatus.FAULT:
+            problems = rewards.setdefault(judged.task, {})
+            problems.setdefault(judged.task_id, []).append(judged.reward)
     if not rewards:
         raise DataError(f"{path}: no judged sample")
     return rewards
-
-
-def _holds_trajectories(path: Path) -> bool:
-    with path.open("rb") as file:
-        return FORMAT.encode() in file.readline()
 
 
 def print_comparison(comparisons: list[TaskComparison], a: str, b: str) -> None:

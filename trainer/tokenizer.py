@@ -7,6 +7,7 @@ sentences are tokens only to keep texts short, which is what training in a minut
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from cascade.envs.engines.templates import load_template
@@ -40,8 +41,10 @@ PHRASES = (
 """Texts that are one token each. Not special: decoding always keeps them."""
 
 
-def toy_tokenizer(max_length: int = 8192) -> PreTrainedTokenizerFast:
-    """Build the tokenizer: 256 bytes, then `SPECIALS`, then `PHRASES`."""
+def toy_tokenizer(
+    max_length: int = 8192, *, more_phrases: Sequence[str] = ()
+) -> PreTrainedTokenizerFast:
+    """Build the tokenizer: 256 bytes, then `SPECIALS`, then `PHRASES` and `more_phrases`."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
     from transformers import PreTrainedTokenizerFast
 
@@ -50,7 +53,8 @@ def toy_tokenizer(max_length: int = 8192) -> PreTrainedTokenizerFast:
     core.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False)
     core.decoder = decoders.ByteLevel()
     core.add_special_tokens([AddedToken(text, special=True, normalized=False) for text in SPECIALS])
-    core.add_tokens([AddedToken(text, special=False, normalized=False) for text in PHRASES])
+    phrases = dict.fromkeys((*PHRASES, *more_phrases))
+    core.add_tokens([AddedToken(text, special=False, normalized=False) for text in phrases])
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=core,
         eos_token=END_OF_MESSAGE,

@@ -26,7 +26,9 @@ _RULES_BY_DIFFICULTY: dict[int, tuple[int, tuple[str, ...]]] = {
     5: (3, ("first", "last", "times", "case", "keyword", "comma")),
 }
 """How many rules, and from which kinds."""
-_Draft = tuple[list[dict[str, Any]], str]
+_Rule = tuple[str, dict[str, Any], str]
+"""Published id, its arguments, and the short wording of the mini prompts."""
+_Draft = tuple[list[_Rule], str]
 
 
 def _draft(rng: random.Random, difficulty: int) -> _Draft:
@@ -36,43 +38,53 @@ def _draft(rng: random.Random, difficulty: int) -> _Draft:
     chosen = [rng.choice([kind for kind in kinds if kind not in ("case", "comma")])]
     chosen += rng.sample([kind for kind in kinds if kind not in chosen], count - 1)
     words = rng.sample(_WORDS, 6)
-    first, last, keyword, repeated = words[:4]
-    body, rules = [words[4], words[5]], []
-    rule: tuple[str, dict[str, Any]]
+    body, rules = words[4:], []
     for kind in chosen:
-        if kind in ("first", "start"):
-            body.insert(0, first)
-            rule = ("first_word:first_word_answer", {"first_word": first})
-            if kind == "start":
-                rule = ("startend:start_checker", {"start_phrase": f"{first} {words[4]}"})
-        elif kind == "last":
-            body.append(last)
-            rule = ("last_word:last_word_answer", {"last_word": last})
-        elif kind == "keyword":
-            body.insert(1, keyword)
-            rule = ("keywords:existence", {"keywords": [keyword, words[4]]})
-        elif kind == "times":
-            times = rng.randint(2, 3)
-            body[1:1] = [repeated] * times
-            limit = {"keyword": repeated, "frequency": times, "relation": "at least"}
-            rule = ("keywords:frequency", limit)
-        elif kind == "case":
-            rule = ("change_case:english_lowercase", {})
-        else:
-            rule = ("punctuation:no_comma", {})
-        rules.append({"id": rule[0], "kwargs": rule[1]})
+        rule, body = _rule(kind, words, body, rng.randint(2, 3))
+        rules.append(rule)
     return rules, " ".join(body)
 
 
+def _rule(kind: str, words: list[str], body: list[str], times: int) -> tuple[_Rule, list[str]]:
+    """Return a rule of one kind, and the body with what keeps it."""
+    first, last, keyword, repeated, other = words[:5]
+    made: _Rule
+    if kind == "first":
+        made = ("first_word:first_word_answer", {"first_word": first}, f"Begin with {first}.")
+        return made, [first, *body]
+    if kind == "start":
+        phrase = f"{first} {body[0]}"
+        made = ("startend:start_checker", {"start_phrase": phrase}, f"Start with {phrase}.")
+        return made, [first, *body]
+    if kind == "last":
+        made = ("last_word:last_word_answer", {"last_word": last}, f"End with {last}.")
+        return made, [*body, last]
+    if kind == "keyword":
+        both = [keyword, other]
+        made = ("keywords:existence", {"keywords": both}, f"Use {keyword} and {other}.")
+        return made, [*body[:1], keyword, *body[1:]]
+    if kind == "times":
+        limit = {"keyword": repeated, "frequency": times, "relation": "at least"}
+        made = ("keywords:frequency", limit, f"Use {repeated} {times} times or more.")
+        return made, [*body[:1], *[repeated] * times, *body[1:]]
+    if kind == "case":
+        return ("change_case:english_lowercase", {}, "Use lower case only."), body
+    return ("punctuation:no_comma", {}, "Use no commas."), body
+
+
 def _described(draft: _Draft) -> str:
-    return " ".join(instructions.describe(rule["id"], **rule["kwargs"]) for rule in draft[0])
+    return " ".join(wording for _, _, wording in draft[0])
+
+
+def _constraints(draft: _Draft) -> list[dict[str, Any]]:
+    return [{"id": name, "kwargs": arguments} for name, arguments, _ in draft[0]]
 
 
 def _drawn(rng: random.Random, difficulty: int) -> _Draft:
     """Redraw until the rules do not contradict each other (a first word within a start, …)."""
     while True:
         draft = _draft(rng, difficulty)
-        if instructions.verify(draft[1], draft[0]).reward == 1.0:
+        if instructions.verify(draft[1], _constraints(draft)).reward == 1.0:
             return draft
 
 
@@ -84,12 +96,12 @@ def mini_task(seed: int, index: int, difficulty: int = 1, *, split: Split = "tes
     """
     check_difficulty(difficulty)
     rng = random.Random(f"instructions/{difficulty}/{split}/{seed}/{index}")
-    rules, solution = draw_in_split(lambda: _drawn(rng, difficulty), _described, split)
-    text = _described((rules, solution))
+    draft = draw_in_split(lambda: _drawn(rng, difficulty), _described, split)
+    text = _described(draft)
     message: Message = {"role": "user", "content": f"Write a few words. {text}"}
     metadata = {
         "source": "generated", "licence": "CC0-1.0", "kind": "instructions", "split": split,
-        "difficulty": difficulty, "problem": text, "solution": solution,
+        "difficulty": difficulty, "problem": text, "solution": draft[1],
     }  # fmt: skip
     task_id = f"instructions-{difficulty}-{split}-{seed}-{index}"
-    return Task(task_id, (message,), rules, metadata=metadata)
+    return Task(task_id, (message,), _constraints(draft), metadata=metadata)

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 from transformers import AutoTokenizer
 
+from cascade.envs import make_env
 from cascade.envs.mini import KINDS, mini_task, solution
 from cascade.trainer.tokenizer import PHRASES, SPECIALS
 
@@ -48,6 +49,33 @@ def test_mini_prompts_and_solutions_are_short(tokenizer: Any) -> None:
             [*task.messages, {"role": "assistant", "content": solution(task)}], tokenize=False
         )
         assert len(tokenizer(whole)["input_ids"]) < 80
+
+
+@pytest.mark.parametrize("difficulty", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize(
+    ("env_id", "kind"),
+    [
+        ("cascade/MultipleChoice-v0", "choice"),
+        ("cascade/InstructionFollowing-v0", "instructions"),
+        ("cascade/StructuredOutput-v0", "structured_output"),
+        ("cascade/ToolCalling-v0", "tool_calling"),
+        ("cascade/Pantry-v0", "pantry"),
+    ],
+)
+def test_mini_tasks_that_a_toy_is_trained_on_are_short(
+    tokenizer: Any, env_id: str, kind: str, difficulty: int
+) -> None:
+    """Prompts of fewer than 150 tokens with the template, answers of fewer than 60."""
+    env = make_env(env_id, tasks=f"mini_{kind}_{difficulty}")
+    for task in env.tasks:
+        prompt = tokenizer.apply_chat_template(
+            list(task.messages), tokenize=False, add_generation_prompt=True, tools=task.tools
+        )
+        assert len(tokenizer(prompt)["input_ids"]) < 150, prompt
+        answers = env.oracle_response(task)
+        assert answers is not None
+        for answer in (answers,) if isinstance(answers, str) else answers:
+            assert len(tokenizer(answer)["input_ids"]) < 60, answer
 
 
 def test_a_saved_folder_loads_in_transformers_with_its_template(
