@@ -2,7 +2,7 @@
 
 Every loss has the form
 
-    L = sum over tokens t of  share_t * w_t * l_t     (+ kl_coefficient * sum of share_t * k3_t)
+    L = sum over tokens t of  share_t * (w_t * l_t + kl_coefficient * kl_t)
 
 with l_t a term of the token, w_t the correction for sampling with other numerics (no gradient;
 `corrections`), and share_t the token's share of the mean (`token_mean`, `response_mean`, …).
@@ -12,7 +12,7 @@ stop-gradient. Shapes: N sampled tokens of a micro-batch.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Annotated, Protocol
 
@@ -32,7 +32,30 @@ from cascade.trainer.tokens import (
     token_mean,
 )
 
-__all__ = ["Cispo", "Dapo", "DrGrpo", "Grpo", "Gspo", "Mopd", "MopdTopK", "k3"]
+__all__ = ["Cispo", "Dapo", "DrGrpo", "Grpo", "Gspo", "Mopd", "MopdTopK", "k3", "k3_on_policy"]
+
+
+Divergence = Callable[[Tokens, torch.Tensor], torch.Tensor]
+"""Each token's estimate of KL(policy || reference), [N], from its reference log-probability."""
+
+
+def k3(tokens: Tokens, reference_logprob_N: torch.Tensor) -> torch.Tensor:
+    """Unbiased, never negative estimate of KL(policy || reference), nats, from sampled tokens.
+
+    exp(d) - d - 1 with d = reference - policy (J. Schulman, "Approximating KL divergence"), as in
+    GRPO. Its value is unbiased; its gradient is that of another divergence, see `k3_on_policy`.
+    """
+    difference_N = reference_logprob_N - tokens.logprob_N
+    return difference_N.expm1() - difference_N
+
+
+def k3_on_policy(tokens: Tokens, reference_logprob_N: torch.Tensor) -> torch.Tensor:
+    """`k3` times exp(logprob - old_logprob): its gradient is unbiased too (DeepSeek-V3.2).
+
+    The factor is 1 in value for one update a batch; its gradient is that of sampling.
+    """
+    ratio_N = (tokens.logprob_N - tokens.old_logprob_N).exp()
+    return ratio_N * k3(tokens, reference_logprob_N)
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +70,8 @@ class Grpo:
     correction: Correction = no_correction
     """Weight for the difference between sampler and trainer."""
     kl_coefficient: float = 0.0
-    """Of the k3 estimate of KL(policy || reference); the published RLHF stage uses 0.03."""
+    """Of the estimated KL(policy || reference); the published RLHF stage uses 0.03."""
+    divergence: Divergence = k3
     share: Share = token_mean
 
     def __call__(self, tokens: Tokens, totals: Totals) -> LossValue:
@@ -69,6 +93,7 @@ class DrGrpo:
     clip: float = 0.2
     correction: Correction = no_correction
     kl_coefficient: float = 0.0
+    divergence: Divergence = k3
 
     def __post_init__(self) -> None:
         """Refuse a denominator of 0."""
@@ -98,6 +123,7 @@ class Dapo:
     clip_high: float = 0.28
     correction: Correction = no_correction
     kl_coefficient: float = 0.0
+    divergence: Divergence = k3
     share: Share = token_mean
 
     def __call__(self, tokens: Tokens, totals: Totals) -> LossValue:
@@ -121,6 +147,7 @@ class Gspo:
     clip_high: float = 4e-4
     correction: Correction = no_correction
     kl_coefficient: float = 0.0
+    divergence: Divergence = k3
     share: Share = response_mean
 
     def __call__(self, tokens: Tokens, totals: Totals) -> LossValue:
@@ -144,6 +171,7 @@ class Cispo:
     """MiniMax does not publish its bound; 4 to 8 work alike in arXiv 2510.13786."""
     correction: Correction = no_correction
     kl_coefficient: float = 0.0
+    divergence: Divergence = k3
     share: Share = token_mean
 
     def __call__(self, tokens: Tokens, totals: Totals) -> LossValue:
@@ -241,6 +269,8 @@ class _PolicyLoss(Protocol):
     @property
     def kl_coefficient(self) -> float: ...
     @property
+    def divergence(self) -> Divergence: ...
+    @property
     def share(self) -> Share: ...
 
 
@@ -266,19 +296,10 @@ def _policy_loss(
                 f"kl_coefficient is {loss.kl_coefficient!r}, which needs reference_logprobs in "
                 "every TrainSample of the batch"
             )
-        kl_N = k3(tokens.logprob_N, tokens.reference_logprob_N)
+        kl_N = loss.divergence(tokens, tokens.reference_logprob_N)
         total = total + loss.kl_coefficient * (share_N * kl_N).sum()
         all_metrics["kl"] = float(kl_N.detach().sum()) / max(1, totals.num_tokens)
     return LossValue(total, all_metrics)
-
-
-def k3(logprob_N: torch.Tensor, reference_logprob_N: torch.Tensor) -> torch.Tensor:
-    """Unbiased, never negative estimate of KL(policy || reference) from sampled tokens, nats.
-
-    exp(d) - d - 1 with d = reference - policy (J. Schulman, "Approximating KL divergence").
-    """
-    difference_N = reference_logprob_N - logprob_N
-    return difference_N.expm1() - difference_N
 
 
 def _clipped(

@@ -121,12 +121,28 @@ class Policy:
             ConfigError: the batch is empty, or a sample is longer than a row.
             TrainingError: the gradient is not finite. The weights are as before.
         """
+        self._scorer.taps.take()
+        metrics = self.accumulate(batch, loss)
+        metrics |= self._apply()
+        metrics |= self._router_metrics()
+        self.step += 1
+        return metrics
+
+    def accumulate(self, batch: Sequence[TrainSample], loss: Loss) -> dict[str, float]:
+        """Add the gradient of the whole batch's loss to the parameters' gradients.
+
+        Returns:
+            What `update` returns but for grad_norm, learning_rate and router/*.
+
+        Raises:
+            ConfigError: the batch is empty, or a sample is longer than a row.
+        """
         samples = [item.sample for item in batch]
         totals = totals_of(samples, self._scorer.device)
         if not totals.num_tokens:
             raise ConfigError("an update needs at least one sampled token, got none")
-        self._scorer.taps.take()
         metrics = _Metrics()
+        metrics.add({"tokens": float(totals.num_tokens)})
         with self._training():
             for micro in self._scorer.micro_batches(samples):
                 with self._scorer.routed(micro):
@@ -134,11 +150,8 @@ class Policy:
                     tokens = self._tokens(batch, micro, out, totals)
                     value = loss(tokens, totals)
                     value.loss.backward()  # type: ignore[no-untyped-call]
-                metrics.add(value.metrics, loss=float(value.loss.detach()))
+                metrics.add({"loss": float(value.loss.detach()), **value.metrics})
                 metrics.add_mismatch(tokens, totals)
-            metrics.add({}, **self._apply())
-        metrics.add({}, **self._router_metrics(), tokens=float(totals.num_tokens))
-        self.step += 1
         return metrics.values()
 
     def state(self) -> dict[str, Any]:
@@ -288,8 +301,8 @@ class _Metrics:
         self._sums: dict[str, float] = defaultdict(float)
         self._max_abs = 0.0
 
-    def add(self, parts: Mapping[str, float], **more: float) -> None:
-        for name, part in (*parts.items(), *more.items()):
+    def add(self, parts: Mapping[str, float]) -> None:
+        for name, part in parts.items():
             self._sums[name] += part
 
     @torch.no_grad()

@@ -10,7 +10,7 @@ import torch
 
 from cascade.errors import ConfigError
 from cascade.trainer.corrections import Correction, IcePop, SequenceMask, Tis, no_correction
-from cascade.trainer.losses import Cispo, Dapo, DrGrpo, Grpo, Gspo, Mopd, k3
+from cascade.trainer.losses import Cispo, Dapo, DrGrpo, Grpo, Gspo, Mopd, k3, k3_on_policy
 from cascade.trainer.tokens import Tokens, Totals, response_mean, token_mean
 
 V = 5
@@ -236,20 +236,33 @@ def test_micro_batches_add_up_to_the_batch(loss: Any) -> None:
 
 
 def test_the_k3_term_estimates_the_divergence_from_the_reference() -> None:
-    """Enumerated over the vocabulary, its mean is the divergence, and it is never negative."""
-    policy = Toy().logits.detach().log_softmax(-1)
-    reference = Toy(seed=1).logits.detach().log_softmax(-1)
-    assert close(
-        (policy.exp() * k3(policy, reference)).sum(-1),
-        (policy.exp() * (policy - reference)).sum(-1),
-    )
-    assert (k3(policy, reference) >= 0).all()
     toy = Toy()
-    plain, with_kl = Grpo(), Grpo(kl_coefficient=0.03)
-    value = with_kl(toy.on_policy(), toy.totals())
-    kl = k3(toy.at_ids(toy.logits), toy.reference).mean()
-    assert close(value.loss, plain(toy.on_policy(), toy.totals()).loss + 0.03 * kl)
+    value = Grpo(kl_coefficient=0.03)(toy.on_policy(), toy.totals())
+    difference = toy.reference - toy.at_ids(toy.logits)
+    kl = (difference.exp() - difference - 1).mean()
+    plain = Grpo()(toy.on_policy(), toy.totals())
+    assert close(value.loss, plain.loss + 0.03 * kl)
+    assert close(toy.gradient(value.loss), toy.gradient(plain.loss + 0.03 * kl))
     assert value.metrics["kl"] == pytest.approx(kl.item())
+
+
+def test_the_divergence_is_unbiased_and_only_on_policy_its_gradient_too() -> None:
+    """Enumerated over a vocabulary: mean value and mean gradient against the closed form."""
+    logits = Toy().logits.detach()[0].requires_grad_()
+    reference = Toy(seed=1).logits.detach()[0].log_softmax(-1)
+    policy = logits.log_softmax(-1)
+    exact = (policy.exp() * (policy - reference)).sum()
+    [exact_gradient] = torch.autograd.grad(exact, logits)
+    for divergence, gradient_is_exact in ((k3, False), (k3_on_policy, True)):
+        every = logits.log_softmax(-1)
+        zero, index = torch.zeros(V, dtype=torch.float64), torch.zeros(V, dtype=torch.int64)
+        tokens = Tokens(every, every.detach(), zero, zero, zero, index, index, index)
+        kl = divergence(tokens, reference)
+        assert (kl >= 0).all()
+        mean = (policy.detach().exp() * kl).sum()
+        assert close(mean, exact)
+        [gradient] = torch.autograd.grad(mean, logits)
+        assert close(gradient, exact_gradient) == gradient_is_exact
 
 
 def test_shares_of_a_batch_add_up_to_one() -> None:
