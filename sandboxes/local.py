@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import importlib.util
 import os
+import platform
 import shutil
 import signal
 import socket
@@ -20,7 +21,14 @@ from cascade.sandboxes.bootstrap import LOADER, OPTIONS, payload
 from cascade.sandboxes.inside import landlock
 from cascade.sandboxes.inside.seccomp import build_filter
 from cascade.sandboxes.link import Link
-from cascade.sandboxes.settings import ENVIRONMENT, SandboxConfig, fresh_uid, slot_config
+from cascade.sandboxes.settings import (
+    BOX,
+    ENVIRONMENT,
+    STORE,
+    SandboxConfig,
+    fresh_uid,
+    slot_config,
+)
 from cascade.sandboxes.toolchain import PCH_FOLDER, HostTools, host_tools
 from cascade.sandboxes.verdicts import Isolation
 
@@ -29,6 +37,7 @@ __all__ = ["LEVELS", "LocalBackend", "best_level"]
 LEVELS = ("namespaces", "landlock", "weak")
 """Strongest first."""
 _SHOWN = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
+_OWN = (BOX, STORE, "/dev/shm", "/proc")
 _SHOWN_ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime", "/etc/java-17-openjdk")
 
 
@@ -113,18 +122,34 @@ def _children(pid: int) -> list[int]:
     return [int(part) for part in text.split()]
 
 
+def _check_shown(paths: tuple[str, ...]) -> None:
+    """Refuse folders that are not there, or that would cover a slot's own."""
+    for path in paths:
+        if not os.path.isabs(path) or os.path.normpath(path) != path or not os.path.exists(path):
+            raise SandboxError(
+                f"read_only_paths: {path!r} is not the absolute path of a file or folder here"
+            )
+        if any(f"{folder}/".startswith(path.rstrip("/") + "/") for folder in _OWN):
+            raise SandboxError(
+                f"read_only_paths: {path!r} would cover a folder that every sandbox has of its "
+                f"own ({', '.join(_OWN)}); name folders below it"
+            )
+
+
 class LocalBackend:
     """Opens slots at the strongest level that this machine allows.
 
     Raises:
         SandboxError: the machine can isolate by neither namespaces nor Landlock, and
-            `allow_weak` was not given; or the level asked for does not work.
+            `allow_weak` was not given; or the level asked for does not work; or a folder
+            that is to be shown is not there, or would cover a slot's own.
     """
 
     name = "local"
 
     def __init__(self, config: SandboxConfig) -> None:
         self.config = config
+        _check_shown(config.read_only_paths)
         level, reasons = best_level()
         if config.level is not None:
             if config.level not in LEVELS:
@@ -143,7 +168,7 @@ class LocalBackend:
         self.level = level
         self.rooted = os.geteuid() == 0 and level == "namespaces"
         self.tools: HostTools = host_tools(config.precompile and level == "namespaces")
-        self.versions = dict(self.tools.versions)
+        self.versions = {**self.tools.versions, "python": platform.python_version()}
 
     def isolation(self, hello: dict[str, Any]) -> Isolation:
         """Name what stands between a program and the machine."""

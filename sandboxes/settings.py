@@ -29,6 +29,10 @@ ENVIRONMENT = {
 }
 OVERHEAD_BYTES = 64 << 20
 MAX_PROCESSES = 512
+BOX = "/tmp"
+"""The folder that programs may write to, as they see it."""
+STORE = "/cascade"
+"""Where a slot keeps programs, as they see it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,9 +98,9 @@ def slot_config(config: SandboxConfig, uid: int | None) -> dict[str, Any]:
         "uid": uid,
         "preload": list(config.preload),
         "seccomp": True,
-        "box": "/tmp",
+        "box": BOX,
         "writable": ["/dev/shm"],
-        "store": "/cascade",
+        "store": STORE,
         "store_bytes": config.store_bytes,
         "tools": list(TOOLS),
         "beat_seconds": config.silence_seconds / 5,

@@ -93,7 +93,7 @@ class Outcome:
     """What the function returned, in function tasks."""
     reason: str = ""
     """One line for a person."""
-    files: Mapping[str, bytes] = field(default_factory=dict)
+    files: Mapping[str, bytes] = field(default_factory=dict, repr=False)
     """Files that were asked for and that the program left behind."""
 
     @property

@@ -27,6 +27,8 @@ class Box:
         self.uid = uid
         self.folders = (path, *others)
         self._modes = {folder: stat.S_IMODE(os.stat(folder).st_mode) for folder in self.folders}
+        self._fixed = {folder: set(os.listdir(folder)) for folder in self.folders}
+        """What is there from the start is the slot's: folders of the machine, shown read-only."""
 
     @contextlib.contextmanager
     def as_owner(self) -> Iterator[None]:
@@ -43,11 +45,11 @@ class Box:
             os.setegid(0)
 
     def is_clean(self) -> bool:
-        """Whether nothing is left in any writable folder."""
+        """Whether nothing of the programs is left in any writable folder."""
         try:
             for folder in self.folders:
                 if (
-                    os.listdir(folder)
+                    set(os.listdir(folder)) != self._fixed[folder]
                     or stat.S_IMODE(os.stat(folder).st_mode) != self._modes[folder]
                 ):
                     return False
@@ -68,9 +70,10 @@ class Box:
         with contextlib.suppress(OSError):
             os.chmod(folder, self._modes[folder])
         top = os.open(folder, _FOLDER)
+        fixed = {os.fsencode(name) for name in self._fixed[folder]}
         number = 0
         try:
-            while names := os.listdir(folder.encode()):
+            while names := set(os.listdir(folder.encode())) - fixed:
                 progress = False
                 for name in names:
                     if _unlink(name, top):
@@ -140,7 +143,7 @@ class Box:
             return info if info.isfile() or info.isdir() or info.issym() else None
 
         with self.as_owner(), tarfile.open(fileobj=buffer, mode="w") as archive:
-            for name in sorted(os.listdir(self.path)):
+            for name in sorted(set(os.listdir(self.path)) - self._fixed[self.path]):
                 archive.add(os.path.join(self.path, name), arcname=name, filter=keep)
         return buffer.getvalue()
 

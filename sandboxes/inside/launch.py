@@ -44,6 +44,7 @@ def main(config: dict[str, Any], blobs: list[bytes]) -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     os.close(null)
+    os.umask(0o022)  # the caller's may hide the slot's own files from its programs
     cgroup: dict[str, int] | None = config["cgroup"]
     try:
         if config["level"] == "namespaces":

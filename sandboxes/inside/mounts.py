@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import os
+from collections.abc import Iterable
 from typing import Any
 
 from cascade.sandboxes.inside.confine import libc
@@ -15,7 +16,7 @@ MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC = 1, 2, 4, 8
 MS_REMOUNT, MS_NOATIME, MS_BIND, MS_REC, MS_PRIVATE = 32, 1024, 4096, 16384, 1 << 18
 MS_NODIRATIME, MS_RELATIME = 2048, 1 << 21
 MNT_DETACH = 2
-_DEVICES = ("null", "zero", "full", "random", "urandom")
+_DEVICES = tuple(f"/dev/{name}" for name in ("null", "zero", "full", "random", "urandom"))
 _LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2"}
 
 
@@ -57,49 +58,103 @@ def bind(source: str, target: str, writable: bool = False) -> None:
     mount("", target, "", flags)
 
 
-def _place(root: str, path: str) -> str:
-    """Make an empty file or folder in the new root for `path` to be shown at."""
-    target = root + path
-    if os.path.isdir(path):
-        os.makedirs(target, exist_ok=True)
-    else:
-        os.makedirs(os.path.dirname(target), exist_ok=True)
-        with open(target, "ab"):
-            pass
-    return target
+class _Source:
+    """A file or folder of the host, held open: what is mounted above its path hides it no more."""
+
+    def __init__(self, path: str) -> None:
+        self.link = os.readlink(path) if os.path.islink(path) else ""
+        self.target = os.path.realpath(path)
+        self.is_folder = os.path.isdir(path)
+        self._fd = os.open(path, os.O_PATH | os.O_CLOEXEC)
+
+    def show(self, target: str, writable: bool = False) -> None:
+        """Bind it to `target`, which is made."""
+        if self.is_folder:
+            os.makedirs(target, exist_ok=True)
+        else:
+            os.makedirs(os.path.dirname(target), exist_ok=True)
+            with open(target, "ab"):
+                pass
+        bind(f"/proc/self/fd/{self._fd}", target, writable)
+
+    def close(self) -> None:
+        """Let go of it."""
+        os.close(self._fd)
+
+
+def _below(path: str, folders: Iterable[str]) -> bool:
+    return any(path == folder or path.startswith(folder + "/") for folder in folders)
 
 
 def build_root(config: dict[str, Any]) -> None:
-    """Build the root in a fresh mount namespace and move into it."""
+    """Build the root in a fresh mount namespace and move into it.
+
+    All that will be shown is opened first, since the new root, and the slot's own folders in it,
+    may lie above it: a cache, an interpreter or a checkout in /tmp.
+    """
     mount("none", "/", "", MS_REC | MS_PRIVATE)
     root = config["base"]
+    places = {path: path for path in config["show"]}
+    places |= {path: source for source, path in config["headers"]}
+    sources = {
+        path: _Source(places[path])
+        for path in sorted(places, key=len)  # a folder before what lies in it
+        if os.path.exists(places[path])
+    }
+    devices = {path: _Source(path) for path in _DEVICES}
     mount("root", root, "tmpfs", MS_NOSUID, "size=4m,mode=0755")
-    for path in config["show"]:
-        if os.path.islink(path):
-            os.makedirs(os.path.dirname(root + path), exist_ok=True)
-            os.symlink(os.readlink(path), root + path)
-        elif os.path.exists(path):
-            bind(path, _place(root, path))
-    for source, path in config["headers"]:
-        os.makedirs(root + path, exist_ok=True)
-        bind(source, root + path)
     _etc(root, config)
-    _dev(root)
-    owner = config["uid"] if config["uid"] is not None else 0
-    box = f"size={config['disk_bytes']},nr_inodes={config['inodes']},mode=0755"
-    for path, options in (
-        ("/tmp", f"{box},uid={owner},gid={owner}"),
-        ("/dev/shm", "size=16m,nr_inodes=1024,mode=1777"),
-        (
-            config["store"],
-            f"size={config['store_bytes'] + (8 << 20)},mode=0755{config['store_owner']}",
-        ),
-    ):
-        os.makedirs(root + path, exist_ok=True)
-        mount("tmpfs", root + path, "tmpfs", MS_NOSUID | MS_NODEV, options)
+    for path, source in devices.items():
+        source.show(root + path, writable=True)
+    for name, link in _LINKS.items():
+        os.symlink(link, f"{root}/dev/{name}")
+    owned = _own_folders(root, config)
+    _show(root, sources, owned)
+    for source in (*sources.values(), *devices.values()):
+        source.close()
     os.makedirs(root + "/proc")
     _proc(root + "/proc", config["runner_uid"] if config["uid"] is not None else None)
     _enter(root)
+
+
+def _own_folders(root: str, config: dict[str, Any]) -> tuple[str, ...]:
+    """Mount the slot's own memory file systems; return where."""
+    owner = config["uid"] if config["uid"] is not None else 0
+    box = f"size={config['disk_bytes']},nr_inodes={config['inodes']},mode=0755"
+    store = f"size={config['store_bytes'] + (8 << 20)},mode=0755{config['store_owner']}"
+    folders = {
+        config["box"]: f"{box},uid={owner},gid={owner}",
+        "/dev/shm": "size=16m,nr_inodes=1024,mode=1777",
+        config["store"]: store,
+    }
+    for path, options in folders.items():
+        os.makedirs(root + path, exist_ok=True)
+        mount("tmpfs", root + path, "tmpfs", MS_NOSUID | MS_NODEV, options)
+    return tuple(folders)
+
+
+def _show(root: str, sources: dict[str, _Source], owned: tuple[str, ...]) -> None:
+    """Show each source read-only at its path in the new root.
+
+    Below a writable folder, the first step of the path becomes a read-only mount of its own:
+    what is a mount can be neither renamed nor removed by a program.
+    """
+    covers: set[str] = set()
+    for path, source in sources.items():
+        if source.link and _below(source.target, sources):
+            os.makedirs(os.path.dirname(root + path), exist_ok=True)
+            os.symlink(source.link, root + path)
+            continue
+        for folder in owned:
+            if path.startswith(folder + "/"):
+                cover = root + folder + "/" + path[len(folder) + 1 :].partition("/")[0]
+                if cover != root + path and not os.path.ismount(cover):
+                    os.makedirs(cover, exist_ok=True)
+                    mount("cover", cover, "tmpfs", MS_NOSUID | MS_NODEV, "size=1m,mode=0755")
+                    covers.add(cover)
+        source.show(root + path)
+    for cover in covers:
+        mount("", cover, "", MS_REMOUNT | MS_BIND | MS_NOSUID | MS_NODEV | MS_RDONLY)
 
 
 def _proc(target: str, reader: int | None) -> None:
@@ -126,15 +181,6 @@ def _etc(root: str, config: dict[str, Any]) -> None:
     ):
         with open(f"{root}/etc/{name}", "w", encoding="utf-8") as file:
             file.write(text)
-
-
-def _dev(root: str) -> None:
-    os.makedirs(root + "/dev")
-    for name in _DEVICES:
-        path = f"/dev/{name}"
-        bind(path, _place(root, path), writable=True)
-    for name, target in _LINKS.items():
-        os.symlink(target, f"{root}/dev/{name}")
 
 
 def _enter(root: str) -> None:

@@ -54,6 +54,11 @@ def run(
     if cgroup is None and not config.get("level"):
         cgroup = find_cgroup()
     meter: Meter = CgroupMeter(cgroup) if cgroup else ProcessMeter(set(helpers))
+    greeting = zygote.control.recv(256)
+    if greeting != b"r":
+        sys.stderr.write(greeting.decode(errors="replace") or "the zygote did not start")
+        sys.stderr.flush()
+        os._exit(78)
     slot = Slot(
         Box(config["box"], confinement.uid, tuple(config["writable"])),
         meter,
@@ -64,11 +69,6 @@ def run(
     )
     store = Store(config["store"], config["store_bytes"])
     runner = Runner(inp, out, slot, store, (zygote, spawner), config)
-    greeting = zygote.control.recv(256)
-    if greeting != b"r":
-        sys.stderr.write(greeting.decode(errors="replace") or "the zygote did not start")
-        sys.stderr.flush()
-        os._exit(78)
     write_all(out, pack(_hello(config, meter, spawner is not None, confinement)))
     runner.serve()
     slot.kill_strangers()

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
-import sysconfig
 from pathlib import Path
 
 from conftest import ROOT, unavailable
@@ -24,7 +23,7 @@ def run_as_nobody(code: str, *args: str) -> subprocess.CompletedProcess[str]:
     """Run `code` with the first interpreter that such a user may start; skip if there is none."""
     if os.geteuid() != 0:
         unavailable("only root can become another user")
-    paths = [str(ROOT / "src"), sysconfig.get_path("purelib")]
+    paths = [str(ROOT / "src"), *(path for path in sys.path if path.endswith("-packages"))]
     environment = {"PATH": os.environ["PATH"], "PYTHONPATH": ":".join(paths)}
     for interpreter in (sys.executable, "/usr/bin/python3", "/usr/local/bin/python3"):
         if Path(interpreter).exists() and _starts(interpreter, environment):

@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import json
+import shutil
 import subprocess
 import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
 from cascade.errors import SandboxError
 from cascade.sandboxes import open_sandbox
 from cascade.sandboxes.inside import landlock
+from cascade.sandboxes.toolchain import host_tools
 from conftest import unavailable
 from sandbox_cases.ordinary_user import run_as_nobody
 
@@ -72,18 +76,20 @@ RIGHT = {
 }
 
 
+def run_as_root(code: str, *args: str) -> subprocess.CompletedProcess[str]:
+    """Run `code` in a process of its own, with the tests' own rights."""
+    return subprocess.run(
+        [sys.executable, "-c", code, *args],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=180,
+    )
+
+
 def attack(user: str, level: str) -> dict[str, str]:
     """Run the attacks in a process of their own, as the given user."""
-    if user == "nobody":
-        done = run_as_nobody(ATTACKS, level)
-    else:
-        done = subprocess.run(
-            [sys.executable, "-c", ATTACKS, level],
-            capture_output=True,
-            text=True,
-            check=False,
-            timeout=180,
-        )
+    done = run_as_nobody(ATTACKS, level) if user == "nobody" else run_as_root(ATTACKS, level)
     assert done.returncode == 0, done.stderr[-3000:]
     found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
     return found
@@ -112,6 +118,67 @@ def test_landlock_holds_without_namespaces(user: str) -> None:
     found = attack(user, "landlock")
     assert found["isolation"].startswith("landlock")
     check(found)
+
+
+BELOW_TMP = """
+import os, sys
+from cascade.errors import SandboxError
+from cascade.sandboxes import Case, Program, open_sandbox
+folder = sys.argv[1]
+os.environ["CASCADE_CACHE"] = folder + "/cache"
+os.umask(0o077)
+spy = Program("python", f'''
+import os
+top = "/tmp/" + os.listdir("/tmp")[0]
+for attack in (
+    lambda: os.rename(top, "/tmp/moved"),
+    lambda: os.rmdir(top),
+    lambda: os.chmod(top, 0),
+    lambda: open(top + "/new", "w"),
+    lambda: open("{folder}/deep/shown/file", "a"),
+):
+    try: attack()
+    except OSError: continue
+    print("done")
+open("/tmp/litter", "w")
+print(open("{folder}/deep/shown/file").read(), os.path.exists("{folder}/deep/hidden"))
+print(os.listdir("/opt/cascade/pch"), len(os.listdir("/proc/self/fd")))
+''')
+shown = (folder + "/deep/shown", "/usr/share")
+with open_sandbox("local", workers=1, spare=False, read_only_paths=shown) as box:
+    found = box.judge(spy, [Case("", "hello False ['gnu++17'] 4")])
+    assert found.accepted, (found.outcomes[0].stdout, found.outcomes[0].stderr)
+    source = "#include <bits/stdc++.h>\\nint main() { std::cout << 3; }"
+    assert box.judge(Program("cpp17", source), [Case("", "3")]).accepted
+    with box.session() as session:
+        before = session.exec("find /tmp").stdout
+        session.write("note", "text")
+        session.reset(session.snapshot())
+        assert session.read("note") == b"text"
+        session.reset()
+        assert session.exec("find /tmp").stdout == before
+for path in ("/", "/tmp", "/dev", "relative", "/no/such/folder"):
+    try: open_sandbox("local", read_only_paths=(path,))
+    except SandboxError as error: assert repr(path) in str(error)
+    else: raise AssertionError(path)
+print("done")
+"""
+
+
+@pytest.mark.parametrize("user", ["root", "nobody"])
+def test_what_is_shown_may_lie_below_tmp(user: str) -> None:
+    """Folders in /tmp, where a slot's own lies, are seen, and can be neither changed nor moved."""
+    headers = Path(host_tools(True).headers)
+    with tempfile.TemporaryDirectory(dir="/tmp") as name:
+        folder = Path(name)
+        folder.chmod(0o755)
+        (folder / "deep/shown").mkdir(parents=True)
+        (folder / "deep/shown/file").write_text("hello")
+        (folder / "deep/hidden").write_text("secret")
+        shutil.copytree(headers / "gnu++17", folder / "cache" / headers.name / "gnu++17")
+        (folder / "cache").chmod(0o777)
+        done = run_as_nobody(BELOW_TMP, name) if user == "nobody" else run_as_root(BELOW_TMP, name)
+    assert done.stdout.endswith("done\n"), done
 
 
 def test_weak_isolation_is_refused_unless_allowed() -> None:
