@@ -45,21 +45,29 @@ def connect() -> Any:
         SandboxError: no engine answers, or this user may not use it; says what to do.
     """
     client = None
+    where = os.environ.get("DOCKER_HOST") or "unix:///var/run/docker.sock"
     try:
+        _knock(where)
         client = docker.from_env(timeout=60, max_pool_size=64)
         client.ping()
-    except (docker.errors.DockerException, requests.exceptions.RequestException) as error:
+    except PermissionError:
+        raise SandboxError(
+            f"no permission on the Docker socket {where}: add this user to the group "
+            '"docker", or use open_sandbox("local"), which needs no Docker'
+        ) from None
+    except (docker.errors.DockerException, requests.exceptions.RequestException, OSError):
         if client is not None:
             client.close()
-        text = str(error)
-        where = os.environ.get("DOCKER_HOST", "unix:///var/run/docker.sock")
-        if "Permission denied" in text or "PermissionError" in text:
-            raise SandboxError(
-                f"no permission on the Docker socket {where}: add this user to the group "
-                '"docker", or use open_sandbox("local"), which needs no Docker'
-            ) from None
         raise SandboxError(f"no Docker engine answers at {where}: {_ENGINE_HELP}") from None
     return client
+
+
+def _knock(where: str) -> None:
+    """Raise OSError where a local socket takes no caller: the SDK would leave its own end open."""
+    if where.startswith("unix://"):
+        with socket.socket(socket.AF_UNIX) as sock:
+            sock.settimeout(60)
+            sock.connect(where.removeprefix("unix://"))
 
 
 class Owner(NamedTuple):

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
-import multiprocessing
-import os
+import subprocess
+import sys
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -65,22 +64,42 @@ def test_another_config_is_another_toy() -> None:
     assert toy_folder(SMALL) != toy_folder(other)
 
 
-def _train(result: Any) -> None:
-    folder = cached_toy(SMALL, show_progress=False)
-    result.put(((folder / "model.safetensors").stat().st_mtime_ns, os.getpid()))
+TRAIN = """
+import sys
+import transformers
+from cascade.trainer.sft import SftConfig
+from cascade.trainer.toy import ToyConfig, cached_toy
+small = ToyConfig(
+    hidden_size=64, num_layers=1, num_heads=2, num_experts=4, expert_size=32, num_conversations=40,
+    num_drills=40, num_sums=40,
+    sft=SftConfig(steps=5, row_tokens=128, batch_rows=2, warmup_steps=1),
+)
+print("ready", flush=True)
+sys.stdin.readline()
+print((cached_toy(small, show_progress=False) / "model.safetensors").stat().st_mtime_ns)
+"""
 
 
 def test_two_processes_at_once_train_it_once(cache: Path) -> None:
-    spawn = multiprocessing.get_context("spawn")
-    result = spawn.Queue()
-    both = [spawn.Process(target=_train, args=(result,)) for _ in range(2)]
+    both = [
+        subprocess.Popen(
+            [sys.executable, "-c", TRAIN],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            text=True,
+        )
+        for _ in range(2)
+    ]
     for process in both:
-        process.start()
-    (first, one), (second, other) = result.get(timeout=400), result.get(timeout=400)
+        assert process.stdout is not None
+        assert process.stdout.readline() == "ready\n"
     for process in both:
-        process.join()
-    assert one != other
-    assert first == second
+        assert process.stdin is not None
+        process.stdin.write("go\n")
+        process.stdin.flush()
+    written = [process.communicate()[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0]
+    assert written[0] == written[1] != ""
 
 
 def test_a_cache_that_cannot_be_written_says_which_variable_to_set(
