@@ -141,8 +141,9 @@ SOURCES: Mapping[str, TaskSource] = {
             files=("mbpp/mbpp.jsonl.gz",), licence="CC-BY-4.0",
         ),
         TaskSource(
-            # The hub repository is a script that `datasets` no longer runs: fetch its six files.
+            # The hub repository is a script that `datasets` no longer runs: its files are read.
             name="livecodebench", hub="livecodebench/code_generation_lite", size=1055, row=_code,
+            hub_files=tuple(f"test{n}.jsonl" for n in ("", 2, 3, 4, 5, 6)),
             files=tuple(f"livecodebench/test{n}.jsonl" for n in ("", 2, 3, 4, 5, 6)),
             licence="MIT (problems: AtCoder, LeetCode, Codeforces)",
         ),

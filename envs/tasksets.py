@@ -23,6 +23,7 @@ from cascade.types import Task
 __all__ = ["MiniSource", "Provenance", "TaskSet", "TaskSource", "load_file", "load_source"]
 
 _PROBE_SECONDS = 5.0
+Merge = Callable[[list[Row]], list[Row]]
 RowReader = Callable[[Row, int], Task]
 """Turns row number `index` (from 0) of a data set into a task; raises `DataError` naming fields."""
 
@@ -126,6 +127,10 @@ class TaskSource:
     """Pinned commit of the hub data set; None follows its main branch."""
     files: tuple[str, ...] = ()
     """Paths below the data folder that together hold the set, in order."""
+    hub_files: tuple[str, ...] = ()
+    """Files of the hub repository that hold the rows, where `datasets` loads no table of it."""
+    merge: Merge | None = None
+    """Puts the rows of several files together (questions and a baseline's answers)."""
     row: RowReader = task_of_row
     licence: str = "unknown"
     size: int | None = None
@@ -155,6 +160,7 @@ _GENERATORS: Mapping[str, str] = {
     "code": "cascade.envs.code.mini:mini_task",
     "workplace": "cascade.envs.workplace.tasks:mini_task",
     "pantry": "cascade.envs.pantry.mini:mini_task",
+    "pairwise": "cascade.envs.pairwise.mini:mini_task",
 }
 """Kind of mini task -> ``module:function``; each is ``(seed, index, difficulty, *, split)``."""
 
@@ -231,6 +237,8 @@ def load_source(source: TaskSource, data_dir: Path | None = None) -> TaskSet:
     else:
         rows = _hub_rows(source, looked)
         origin = f"hub:{source.hub}" + (f":{source.config}" if source.config else "")
+    if source.merge is not None:
+        rows = source.merge(rows)
     if source.size is not None and len(rows) != source.size:
         raise DataError(
             f"task set {source.name!r} has {source.size} rows, but {origin} holds {len(rows)}; "
@@ -283,6 +291,8 @@ def _hub_rows(source: TaskSource, looked: list[str]) -> list[Row]:
 
     _spare_retries_if_offline()
     try:
+        if source.hub_files:
+            return _downloaded(source)
         data = datasets.load_dataset(
             source.hub, source.config, split=source.split, revision=source.revision
         )
@@ -290,6 +300,18 @@ def _hub_rows(source: TaskSource, looked: list[str]) -> list[Row]:
         looked.append(f"the hub data set {source.hub!r}")
         raise _not_found(source, looked, f"{type(error).__name__}: {error}") from error
     return [dict(row) for row in data]
+
+
+def _downloaded(source: TaskSource) -> list[Row]:
+    """Read the files of a hub repository as they are."""
+    from huggingface_hub import hf_hub_download
+
+    assert source.hub is not None
+    paths = [
+        hf_hub_download(source.hub, name, repo_type="dataset", revision=source.revision)
+        for name in source.hub_files
+    ]
+    return [row for path in paths for row in read_rows(Path(path))]
 
 
 def _spare_retries_if_offline() -> None:

@@ -10,7 +10,7 @@ from typing import Any
 from cascade.envs.tasksets import TaskSource
 from cascade.evals.plan import plain
 from cascade.evals.suites import SUITES
-from cascade.evals.task import EvalTask, find_task, task_names
+from cascade.evals.task import EvalTask, JudgeProtocol, find_task, task_names
 
 __all__ = ["describe", "list_tasks", "show_task"]
 
@@ -28,7 +28,7 @@ def list_tasks(*, as_json: bool = False) -> None:
     print("\ntasks:")
     width = max(len(task.name) for task in tasks)
     for task in tasks:
-        rows = task.source.size
+        rows = task.num_problems
         protocol = f"{'?' if rows is None else f'{rows:,}'} × {task.protocol.samples}"
         print(f"  {task.name:{width}}  {protocol:>10}  {task.description}")
 
@@ -62,12 +62,19 @@ def describe(task: EvalTask) -> dict[str, Any]:
         "toy": task.toy,
         "env": task.env,
         "env_options": plain(task.env_options),
+        "judge": None if task.judge is None else _judge(task.judge),
         "data": data,
         "protocol": task.protocol.as_json(),
         "deviations": list(task.deviations),
         "mini": task.mini,
         "published": [{f.name: getattr(p, f.name) for f in fields(p)} for p in task.published],
     }
+
+
+def _judge(judge: JudgeProtocol) -> dict[str, Any]:
+    sampling = {f.name: plain(getattr(judge.sampling, f.name)) for f in fields(judge.sampling)}
+    return {"model": judge.model, "source": judge.source, "sampling": sampling,
+            "attempts": judge.attempts}  # fmt: skip
 
 
 def _print(facts: Mapping[str, Any], indent: str = "") -> None:

@@ -12,7 +12,7 @@ from cascade.envs.base import SingleTurnEnv, TextEnv
 from cascade.envs.judges import Judge
 from cascade.envs.registry import make_env
 from cascade.envs.tasksets import TaskSet
-from cascade.errors import ConfigError
+from cascade.errors import ConfigError, DataError
 from cascade.evals.task import EvalTask, Protocol, find_task
 from cascade.evals.where import Condition, chosen_by
 from cascade.types import Message, SamplingParams, Task
@@ -219,6 +219,11 @@ def _planned(
     where = (*task.where, *overrides.where)
     chosen = chosen_by(loaded, where)
     available = len(chosen_by(loaded, task.where))
+    if task.size is not None and available != task.size:
+        raise DataError(
+            f"task {task.name!r} has {task.size} problems, but {available} of {loaded.name!r} have "
+            + " and ".join(map(str, task.where))
+        )
     if overrides.limit is not None:
         chosen = chosen.take(overrides.limit)
     chosen = replace(chosen, tasks=tuple(_asked(problem, protocol) for problem in chosen))

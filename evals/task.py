@@ -142,6 +142,8 @@ class EvalTask:
     protocol: Protocol
     where: tuple[Condition, ...] = ()
     """Conditions on the problems' metadata that choose the task's own among the set's."""
+    size: int | None = None
+    """Problems that `where` leaves; None: not stated, or all of the set."""
     env_options: Mapping[str, Any] = field(default_factory=dict)
     """Keyword arguments of the environment (a verifier's policy, …)."""
     published: tuple[Published, ...] = ()
@@ -164,6 +166,11 @@ class EvalTask:
             UnknownNameError: no task set of that name.
         """
         return find_source(self.tasks) if isinstance(self.tasks, str) else self.tasks
+
+    @property
+    def num_problems(self) -> int | None:
+        """Problems of the task, if known without loading it."""
+        return self.size if self.size is not None or self.where else self.source.size
 
     @property
     def licence(self) -> str:

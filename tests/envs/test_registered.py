@@ -27,6 +27,7 @@ ENV_OF = {
     "mini_structured_output": "cascade/StructuredOutput-v0",
     "mini_tool_calling": "cascade/ToolCalling-v0",
     "mini_workplace": "cascade/Workplace-v0",
+    "mini_pairwise": "cascade/Pairwise-v0",
 }
 
 

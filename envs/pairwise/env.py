@@ -1,0 +1,127 @@
+"""One question, one answer, compared with a baseline's answer by a judge, in both orders."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from typing import Any, ClassVar
+
+from cascade.envs.base import Tasks, TextEnv, Turn
+from cascade.envs.judges import Judge, Orders, Parse, both_orders, last_label
+from cascade.envs.judges.judge import wait_for
+from cascade.envs.pairwise.mini import toy_judge
+from cascade.envs.pairwise.protocols import find_pair_protocol
+from cascade.errors import DataError
+from cascade.types import Message, Task, Verdict, VerdictStatus
+from cascade.verifiers.reasoning import strip_reasoning
+
+__all__ = ["PairwiseEnv"]
+
+
+class PairwiseEnv(TextEnv):
+    """The model answers; a judge compares the answer with the baseline's, once in each order.
+
+    A task's reference is ``{"baseline": TEXT, "model": NAME}``; the question is the last message of
+    the user. The reward is the model's share of the games by the protocol's weights. The verdict's
+    `extracted` holds the labels of both games, first the one in which the baseline is A; `parts`
+    the weighted ``won`` and ``games``, from which the win rate of many questions is computed (it is
+    no mean of rewards).
+
+    Args:
+        tasks: see `TextEnv`.
+        judge: who compares; if not given, a toy that understands generated questions alone.
+        protocol: a name of `PAIR_PROTOCOLS`.
+        data_dir, render_mode: see `TextEnv`.
+    """
+
+    default_tasks: ClassVar[Tasks] = "mini_pairwise"
+
+    def __init__(
+        self,
+        tasks: Tasks | None = None,
+        *,
+        judge: Judge | None = None,
+        protocol: str = "arena_hard",
+        data_dir: str | os.PathLike[str] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(tasks, data_dir=data_dir, render_mode=render_mode)
+        self.protocol = find_pair_protocol(protocol)
+        self._judge = judge or toy_judge()
+        self._parse: Parse[str] = last_label(tuple(self.protocol.games))
+        self._ready: tuple[str, Verdict] | None = None
+
+    async def prepare(self, text: str) -> None:
+        """Ask the judge about `text`."""
+        self._ready = (text, await self._verdict(text))
+
+    def respond(self, text: str) -> Turn:
+        """Return the judge's verdict, asking for it if nobody has."""
+        ready, self._ready = self._ready, None
+        if ready is None or ready[0] is not text:
+            return Turn(verdict=wait_for(self._verdict(text)))
+        return Turn(verdict=ready[1])
+
+    def responds_quickly(self, text: str) -> bool:
+        """Whether the judge has been asked about it."""
+        return self._ready is not None and self._ready[0] is text
+
+    async def _verdict(self, text: str) -> Verdict:
+        answer = strip_reasoning(text)
+        if answer is None or not answer.strip():
+            return Verdict.no_answer("no answer after the reasoning")
+        question, baseline = _question(self.task), baseline_of(self.task)
+        orders = await both_orders(
+            self._judge,
+            lambda a, b: self.protocol.prompt.messages(question, a, b),
+            baseline,
+            answer.strip(),
+            self._parse,
+        )
+        return self._of_orders(orders)
+
+    def _of_orders(self, orders: Orders[str]) -> Verdict:
+        first, second = orders.first.value, orders.swapped.value
+        if first is None or second is None:
+            return Verdict.fault(f"judge: {orders.fault}")
+        won, games = self.protocol.won(first, second)
+        return verdict_of_games(won, games, f"{first}, {second}")
+
+    def oracle_response(self, task: Task) -> str | None:
+        """Return what wins in a generated task; elsewhere no answer is known to."""
+        return task.metadata.get("solution")
+
+    def wrong_response(self, task: Task) -> str | None:
+        """Return what loses in a generated task."""
+        return "It is 7." if "solution" in task.metadata else None
+
+
+def verdict_of_games(won: float, games: float, labels: str) -> Verdict:
+    """Return the verdict on one question: the share of its games that the model won."""
+    reward = won / games
+    status = {0.0: VerdictStatus.WRONG, 1.0: VerdictStatus.CORRECT}.get(
+        reward, VerdictStatus.PARTIAL
+    )
+    parts = {"won": won, "games": games}
+    return Verdict(reward, status, labels, parts, f"won {won:g} of {games:g}")
+
+
+def baseline_of(task: Task) -> str:
+    """Return the baseline's answer.
+
+    Raises:
+        DataError: the task has none.
+    """
+    reference = task.reference
+    answer = reference.get("baseline") if isinstance(reference, Mapping) else None
+    if not isinstance(answer, str) or not answer.strip():
+        raise DataError(f"task {task.id!r} has no field 'baseline' with an answer to compare with")
+    return answer.strip()
+
+
+def _question(task: Task) -> str:
+    asked: list[Message] = [m for m in task.messages if m["role"] == "user"]
+    if not asked:
+        raise DataError(f"task {task.id!r} asks no question")
+    content: Any = asked[-1]["content"]
+    return str(content)
