@@ -27,12 +27,51 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         )
     )
     _add_plot(commands.add_parser("plot", help="pictures of runs for papers", allow_abbrev=False))
+    _add_board(
+        commands.add_parser(
+            "board", help="rate models by stored judgments against a baseline", allow_abbrev=False
+        )
+    )
     _add_verify(
         commands.add_parser(
             "verify", help="re-score published outputs: do the published numbers come out?",
             allow_abbrev=False,
         )
     )  # fmt: skip
+
+
+def _add_board(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "judgments", nargs="+", type=Path, metavar="FILE|RUN",
+        help="files of Arena-Hard's judgments, or run folders of ours",
+    )  # fmt: skip
+    parser.add_argument("--baseline", required=True, metavar="MODEL")
+    parser.add_argument(
+        "--answers", nargs="+", type=Path, default=[], metavar="FILE",
+        help="answers of all models and the baseline, for --control",
+    )  # fmt: skip
+    parser.add_argument("--control", choices=("style", "length", "markdown"))
+    parser.add_argument("--category", metavar="NAME", help="judgments of one category only")
+    parser.add_argument("--rounds", type=int, default=100, help="bootstraps over questions")
+    parser.add_argument("--level", type=float, default=0.95, help="of the intervals")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(handler=_board)
+
+
+def _board(args: argparse.Namespace) -> int:
+    from cascade.evals.board_files import BoardConfig, make_board, print_board
+
+    made = make_board(
+        BoardConfig(
+            judgments=args.judgments, baseline=args.baseline, answers=args.answers,
+            control=args.control, category=args.category, rounds=args.rounds, level=args.level,
+        )
+    )  # fmt: skip
+    if args.json:
+        print(json.dumps(made.as_json(), ensure_ascii=False))
+    else:
+        print_board(made)
+    return Exit.FAULTS if made.problems else Exit.RAN
 
 
 def _add_view(parser: argparse.ArgumentParser) -> None:

@@ -143,20 +143,33 @@ def run(config: RunConfig, console: Console) -> tuple[Report, Path, Exit]:
     folder = RunFolder(path, manifest, resume=config.resume)
     console.print(f"run folder: {path}", highlight=False, markup=False)
     try:
-        if judge is not None:
-            judge = RememberingEngine(judge, folder.judgments)
-            planned = tuple(_with_judge(task, judge) for task in planned)
-        return _run_in(folder, config, planned, skipped, _Engines(engine, judge), console)
+        engines = _Engines(engine, judge, folder.judgments)
+        if engines.remembered is not None:
+            planned = tuple(_with_judge(task, engines.remembered) for task in planned)
+        return _run_in(folder, config, planned, skipped, engines, console)
     finally:
         folder.close()
 
 
-@dataclass(frozen=True, slots=True)
 class _Engines:
-    """Who is asked, and who judges."""
+    """Who is asked, and who judges; what the judge replies is remembered in a file."""
 
-    model: Engine
-    judge: Engine | None
+    def __init__(self, model: Engine, judge: Engine | None, judgments: Path) -> None:
+        self.model = model
+        self.judge = judge
+        self.remembered = None if judge is None else RememberingEngine(judge, judgments)
+
+    async def check(self) -> None:
+        """Ask both whether they are there, where that can be asked."""
+        for engine in (self.model, self.judge):
+            if isinstance(engine, _Checkable):
+                await engine.check()
+
+    async def aclose(self) -> None:
+        """Release both."""
+        await self.model.aclose()
+        if self.remembered is not None:
+            await self.remembered.aclose()
 
 
 def _opened_judge(config: RunConfig, planned: Sequence[PlannedTask]) -> Engine | None:
@@ -252,15 +265,11 @@ class _Checkable(Protocol):
 
 async def _drive(runner: Runner, engines: _Engines, progress: RunProgress) -> bool:
     """Run to the end, or to the first SIGINT or SIGTERM; return whether a signal came."""
-    opened = [engine for engine in (engines.model, engines.judge) if engine is not None]
     try:
-        for engine in opened:
-            if isinstance(engine, _Checkable):
-                await engine.check()
+        await engines.check()
         return await _until_signal(runner, progress)
     finally:
-        for engine in opened:
-            await engine.aclose()
+        await engines.aclose()
 
 
 async def _until_signal(runner: Runner, progress: RunProgress) -> bool:
