@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import abc
 import copy
+import json
 import os
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
 
     from cascade.envs.groups import GroupReward
 
-__all__ = ["Info", "SingleTurnEnv", "TextEnv", "Turn"]
+__all__ = ["Info", "SingleTurnEnv", "TextEnv", "Turn", "written"]
 
 Info = dict[str, Any]
 Observation = tuple[Message, ...]
@@ -203,6 +205,26 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
         """Judge an episode whose turns are spent: by default nothing was answered."""
         return Verdict.no_answer(f"no answer within {self.max_turns} turns")
 
+    def judge_stored(self, task_id: str, messages: Sequence[Message]) -> Verdict:
+        """Judge a stored episode: its model's messages are sent again.
+
+        Args:
+            task_id: the episode's task.
+            messages: the whole conversation, as a trajectory keeps it.
+
+        Raises:
+            UnknownNameError: no such task.
+        """
+        conversation, _ = self.reset(seed=0, options={"task": task_id})
+        shown = sum(message["role"] == "assistant" for message in conversation)
+        said = [message for message in messages if message["role"] == "assistant"][shown:]
+        for message in said:
+            _, _, terminated, truncated, info = self.step(written(message))
+            if terminated or truncated:
+                verdict: Verdict = info["verdict"]
+                return verdict
+        return self.give_up()
+
     @abc.abstractmethod
     def oracle_response(self, task: Task) -> str | tuple[str, ...] | None:
         """Return what must be judged CORRECT; None if the task holds no solution.
@@ -234,6 +256,24 @@ class SingleTurnEnv(TextEnv):
     def respond(self, text: str) -> Turn:
         """Judge the one answer."""
         return Turn(verdict=self.verifier(text, self.reference(self.task)))
+
+
+def written(message: Message) -> str:
+    """Return a message of the model as text, with the calls that a server took out put back.
+
+    The arguments go back as the model wrote them, so a malformed call stays malformed.
+    """
+    calls = []
+    for call in message.get("tool_calls") or ():
+        function = call.get("function", {})
+        name, arguments = json.dumps(function.get("name")), function.get("arguments", "{}")
+        as_text = arguments if isinstance(arguments, str) else json.dumps(arguments)
+        calls.append(f'<tool_call>\n{{"name": {name}, "arguments": {as_text}}}\n</tool_call>')
+    return (
+        "\n".join([message.get("content") or "", *calls]).lstrip("\n")
+        if calls
+        else message["content"]
+    )
 
 
 def _fresh(conversation: Observation) -> Observation:

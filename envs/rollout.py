@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from cascade.envs.base import Info, Observation, TextEnv
+from cascade.envs.base import Info, Observation, TextEnv, written
 from cascade.envs.engines import Engine
 from cascade.errors import CascadeError, ConfigError, DataError, EngineError
 from cascade.types import Completion, SamplingParams, StopReason, Trajectory, Verdict
@@ -167,19 +167,9 @@ def _for_turn(params: SamplingParams, env: TextEnv, seed: int | None, turn: int)
 
 
 def _message_of(completion: Completion) -> str:
-    """Return the assistant's message as text, with the calls that a server took out put back.
-
-    The arguments go back as the model wrote them, so a malformed call stays malformed.
-    """
-    if not completion.tool_calls:
-        return completion.text
-    calls = []
-    for call in completion.tool_calls:
-        function = call.get("function", {})
-        name, arguments = json.dumps(function.get("name")), function.get("arguments", "{}")
-        written = arguments if isinstance(arguments, str) else json.dumps(arguments)
-        calls.append(f'<tool_call>\n{{"name": {name}, "arguments": {written}}}\n</tool_call>')
-    return "\n".join([completion.text, *calls]).lstrip("\n")
+    """Return the assistant's message as text, with the calls that a server took out put back."""
+    calls = [dict(call) for call in completion.tool_calls]
+    return written({"role": "assistant", "content": completion.text, "tool_calls": calls})
 
 
 def _as_sampled(

@@ -96,6 +96,13 @@ def _code(row: Row, index: int) -> Task:
     return code_task(row, index)
 
 
+def _instructions(row: Row, index: int) -> Task:
+    """A row of IFEval, IFBench or IF-RLVR; its constraints are checked as it is loaded."""
+    from cascade.envs.instruction_following.tasks import instruction_task
+
+    return instruction_task(row, index)
+
+
 _MATHARENA = "CC-BY-NC-SA-4.0"
 
 SOURCES: Mapping[str, TaskSource] = {
@@ -131,6 +138,18 @@ SOURCES: Mapping[str, TaskSource] = {
         TaskSource(
             name="gpqa_diamond", hub="Idavidrein/gpqa", config="gpqa_diamond", split="train",
             size=198, row=_gpqa, licence="CC-BY-4.0 (gated: do not publish the questions)",
+        ),
+        TaskSource(
+            name="ifeval", hub="google/IFEval", split="train", size=541, row=_instructions,
+            files=("ifeval_gpt4/input_data.jsonl.gz",), licence="Apache-2.0",
+        ),
+        TaskSource(
+            name="ifbench", hub="allenai/IFBench_test", split="train", size=300,
+            row=_instructions, files=("ifbench/IFBench_test.jsonl.gz",), licence="ODC-BY-1.0",
+        ),
+        TaskSource(
+            name="if_multi_constraints", hub="allenai/IF_multi_constraints_upto5", split="train",
+            row=_instructions, licence="ODC-BY-1.0",
         ),
         TaskSource(
             name="humaneval", hub="openai/openai_humaneval", size=164, row=_code,

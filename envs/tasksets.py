@@ -152,6 +152,7 @@ _GENERATORS: Mapping[str, str] = {
     "number_theory": "cascade.envs.mini:number_theory_task",
     "choice": "cascade.envs.mini:choice_task",
     "instructions": "cascade.envs.instruction_following.mini:mini_task",
+    "multi_constraint": "cascade.envs.instruction_following.multi:multi_task",
     "structured_output": "cascade.envs.structured_output.mini:mini_task",
     "tool_calling": "cascade.envs.tool_calling.mini:mini_task",
     "preference": "cascade.envs.preference.mini:mini_task",

@@ -9,15 +9,16 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from cascade.envs.base import written
 from cascade.envs.rows import Row
 from cascade.envs.trajectories import FORMAT as TRAJECTORY
 from cascade.envs.trajectories import trajectory_of_json
 from cascade.errors import ConfigError, DataError, UnknownNameError
-from cascade.types import StopReason
+from cascade.types import Message, StopReason
 from cascade.verifiers.choice import Style, extract_letter
 
 __all__ = ["FORMATS", "Format", "Output", "find_format", "guess_format"]
@@ -47,6 +48,8 @@ class Output:
     task: str | None = None
     """Name of the task it belongs to, where the row says so."""
     num_tokens: int = 0
+    messages: tuple[Message, ...] = ()
+    """The whole conversation, for environments that judge more than the last message."""
 
 
 Reader = Callable[[Row, int, str], Iterator[Output]]
@@ -89,6 +92,7 @@ def _trajectories(row: Row, index: int, argument: str) -> Iterator[Output]:
         task=episode.metadata.get("task"),
         published=None if episode.verdict.is_fault else episode.verdict.reward,
         num_tokens=sum(c.num_tokens or 0 for c in episode.completions),
+        messages=episode.messages,
     )
 
 
@@ -212,25 +216,57 @@ def _nemo_skills(row: Row, index: int, argument: str) -> Iterator[Output]:
 
 
 def _nemo_gym(row: Row, index: int, argument: str) -> Iterator[Output]:
-    """The texts of the response's messages; reasoning items are left out, as the server does."""
+    """The texts and calls of the response; reasoning items are left out, as the server does."""
     response = _field(row, "response")
     try:
-        items = [item for item in response["output"] if item.get("type") == "message"]
-        text = "".join(part.get("text", "") for item in items for part in item["content"])
+        items = response["output"]
+        parts = [p for item in items if item.get("type") == "message" for p in item["content"]]
+        text = "".join(part.get("text", "") for part in parts)
+        calls = [
+            (item["name"], item["arguments"])
+            for item in items
+            if item.get("type") == "function_call"
+        ]
     except (TypeError, KeyError, AttributeError) as error:
         raise DataError("field 'response' must be a response in the OpenAI form") from error
-    gold = row.get("expected_answer")
+    text = _with_calls(text, calls)
     reward = row.get("reward")
-    if isinstance(gold, str) and re.fullmatch("[A-J]", gold):
-        gold = {"answer": gold, "options": _options_asked(row)}
     yield Output(
-        str(row.get("uuid") or row.get("id") or index),
+        str(row.get("uuid") or row.get("id") or row.get("_ng_task_index", index)),
         text,
-        gold=gold,
+        gold=_nemo_gym_gold(row),
         published=float(reward) if isinstance(reward, int | float) else None,
         truncated=response.get("incomplete_details") is not None,
         empty=not text.strip(),
     )
+
+
+_GOLD_FIELDS = {
+    "instruction_id_list": ("instruction_id_list", "kwargs"),
+    "schema_str": ("schema_str", "schema_type"),
+    "expected_action": ("expected_action",),
+    "expected_answers": ("expected_answers",),
+}
+"""The field that tells a row's environment -> what its verifier needs."""
+
+
+def _nemo_gym_gold(row: Row) -> Any:
+    about = row.get("verifier_metadata")
+    fields = {**row, **about} if isinstance(about, Mapping) else row
+    for mark, names in _GOLD_FIELDS.items():
+        if fields.get(mark) is not None:
+            tools = row.get("responses_create_params", {}).get("tools")
+            return {**{name: fields.get(name) for name in names}, "tools": tools or []}
+    gold = row.get("expected_answer")
+    if isinstance(gold, str) and re.fullmatch("[A-J]", gold):
+        return {"answer": gold, "options": _options_asked(row)}
+    return gold
+
+
+def _with_calls(text: str, calls: Sequence[tuple[str, Any]]) -> str:
+    """A message with calls (name, arguments) as the text that verifiers read."""
+    made = [{"function": {"name": name, "arguments": arguments}} for name, arguments in calls]
+    return written({"role": "assistant", "content": text, "tool_calls": made})
 
 
 def _options_asked(row: Row) -> int:
@@ -253,6 +289,30 @@ def _qwq(row: Row, index: int, argument: str) -> Iterator[Output]:
             gold=row.get("answer"),
             empty=not str(text).strip(),
         )
+
+
+def _prompts(row: Row, index: int, argument: str) -> Iterator[Output]:
+    """IFEval's and IFBench's rows: `prompt` and `response`, with a label in files of results."""
+    label = row.get("follow_all_instructions")
+    response = str(_field(row, "response"))
+    yield Output(
+        str(_field(row, "prompt")),
+        response,
+        published=float(label) if isinstance(label, bool) else None,
+        empty=not response.strip(),
+    )
+
+
+def _bfcl(row: Row, index: int, argument: str) -> Iterator[Output]:
+    """BFCL's result files: `result` is the text, or a list of ``{function: arguments}``."""
+    result = _field(row, "result")
+    if isinstance(result, list):
+        try:
+            calls = [call for item in result for call in item.items()]
+        except AttributeError as error:
+            raise DataError("field 'result' must be text or a list of calls") from error
+        result = _with_calls("", calls)
+    yield Output(_id(row), str(result), empty=not str(result).strip())
 
 
 FORMATS: Mapping[str, Format] = {
@@ -282,6 +342,13 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format("nemo_skills", "NVIDIA/NeMo-Skills: {generation, expected_answer}", _nemo_skills),
         Format("nemo_gym", "NVIDIA-NeMo/Gym rollouts: {response, expected_answer}", _nemo_gym),
+        Format(
+            "prompts",
+            "google-research IFEval, allenai/IFBench: {prompt, response}",
+            _prompts,
+            is_by_prompt=True,
+        ),
+        Format("bfcl", "ShishirPatil/gorilla BFCL results: {id, result}", _bfcl),
         Format("qwq", "QwenLM/QwQ: {prompt, gen}", _qwq, is_by_prompt=True),
     )
 }

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
-from cascade.envs.base import SingleTurnEnv
+from cascade.envs.base import SingleTurnEnv, TextEnv
 from cascade.envs.registry import make_env
 from cascade.envs.tasksets import TaskSet
 from cascade.errors import ConfigError, DataError
@@ -26,7 +26,13 @@ from cascade.verifiers.policy import Policy
 
 __all__ = ["RescoreConfig", "Rescored", "print_rescored", "rescore"]
 
-_GENERIC = {"math": "cascade/Math-v0", "choice": "cascade/MultipleChoice-v0"}
+_GENERIC = {
+    "math": "cascade/Math-v0",
+    "choice": "cascade/MultipleChoice-v0",
+    "instructions": "cascade/InstructionFollowing-v0",
+    "structured_output": "cascade/StructuredOutput-v0",
+    "tool_calling": "cascade/ToolCalling-v0",
+}
 _NAMED = 5
 
 
@@ -35,7 +41,7 @@ class RescoreConfig:
     """What to judge, and against what."""
 
     task: str
-    """A task's name, or `math` or `choice` for other problems."""
+    """A task's name, or one of `_GENERIC` (`math`, `choice`, …) for other problems."""
     outputs: Sequence[Path]
     """Files of outputs; with several, each holds further samples."""
     answers: Path | None = None
@@ -43,7 +49,8 @@ class RescoreConfig:
     format: str | None = None
     """Form of the outputs; None: our own, told apart by their first row."""
     policy: Mapping[str, Any] = field(default_factory=dict)
-    """For the task `math`: fields of `cascade.verifiers.policy.Policy`."""
+    """For `math`: fields of `cascade.verifiers.policy.Policy`; for the others of `_GENERIC`:
+    options of the environment."""
     data_dir: Path | None = None
     out: Path | None = None
     """Where verdicts go; None: beside the first file of outputs, else a new temporary folder."""
@@ -140,8 +147,11 @@ def rescore(config: RescoreConfig) -> Rescored:
     missing = tuple(t.id for t in answers if t.id not in present)
     most = max(Counter(record.task_id for record in records).values())
     least = min(Counter(record.task_id for record in records).values())
-    metrics = ("avg@k", "maj@k", "pass@k") + ((f"pass@{least}",) if least < most else ())
-    protocol = Protocol(source="rescored", samples=most, metrics=metrics)
+    votes = ("maj@k",) if any(record.answer is not None for record in records) else ()
+    metrics = ("avg@k", *votes, "pass@k") + ((f"pass@{least}",) if least < most else ())
+    protocol = Protocol(
+        source="rescored", samples=most, metrics=metrics, set_metrics=task.protocol.set_metrics
+    )
     summary = summarise(
         task.name, protocol, [t.id for t in answers], records,
         () if missing else task.published,
@@ -153,7 +163,7 @@ def rescore(config: RescoreConfig) -> Rescored:
 
 
 def _task(config: RescoreConfig, form: Format, outputs: Sequence[Output]) -> EvalTask:
-    """The registered task, or one made up for `math` and `choice`."""
+    """The registered task, or one made up for problems of no registered task."""
     if config.task not in _GENERIC:
         if config.policy:
             raise ConfigError(f"task {config.task!r} has its own policy: leave out --policy")
@@ -167,10 +177,18 @@ def _task(config: RescoreConfig, form: Format, outputs: Sequence[Output]) -> Eva
         name=config.task,
         description="stored outputs",
         env=_GENERIC[config.task],
-        env_options={"policy": Policy(**config.policy)} if config.policy else {},
+        env_options=_env_options(config),
         tasks=config.task,
         protocol=Protocol(source="rescored"),
     )
+
+
+def _env_options(config: RescoreConfig) -> dict[str, Any]:
+    if config.task == "math":
+        return {"policy": Policy(**config.policy)} if config.policy else {}
+    if config.task == "instructions":
+        return {"standard": "published", **config.policy}
+    return dict(config.policy)
 
 
 def _judge(
@@ -181,46 +199,58 @@ def _judge(
 ) -> list[Verdict]:
     """Judge every output; mathematics in parallel worker processes that can be killed."""
     env = make_env(task.env, tasks=answers, **task.env_options)
-    if not isinstance(env, SingleTurnEnv):
-        raise ConfigError(f"task {task.name!r} is not judged by one response: it has no rescore")
-    references = {t.id: env.reference(t) for t in answers}
     verdicts: list[Verdict | None] = [None] * len(outputs)
-    asked: list[tuple[int, str, Any]] = []
+    asked: list[tuple[int, Output]] = []
     for index, output in enumerate(outputs):
         if output.fault is not None:
             verdicts[index] = Verdict.fault(output.fault)
         elif output.response is None:
             verdicts[index] = Verdict.no_answer("no answer in the output")
         else:
-            asked.append((index, output.response, references[output.id]))
-    verifier = env.verifier
+            asked.append((index, output))
     with judging_bar(len(asked)) as advance:
-        if isinstance(verifier, math_verifier.MathVerifier):
-            policy = verifier.policy
+        if isinstance(env, SingleTurnEnv) and isinstance(env.verifier, math_verifier.MathVerifier):
+            policy = env.verifier.policy
             if form.is_answer:
                 policy = replace(policy, extraction="whole", reasoning="keep")
+            references = {task.id: env.reference(task) for task in answers}
             judged = math_verifier.verify_many(
-                [(text, gold) for _, text, gold in asked],
+                [(output.response or "", references[output.id]) for _, output in asked],
                 policy=policy,
-                timeout_seconds=verifier.timeout_seconds,
+                timeout_seconds=env.verifier.timeout_seconds,
                 progress=advance,
             )
         else:
             judged = []
-            for _, text, gold in asked:
-                response = f"\\boxed{{{text}}}" if form.is_answer else text
-                judged.append(verifier(response, gold))
+            for _, output in asked:
+                judged.append(_judged_alone(env, output, form))
                 advance(len(judged), len(asked))
-    for (index, _, _), verdict in zip(asked, judged, strict=True):
+    for (index, _), verdict in zip(asked, judged, strict=True):
         verdicts[index] = verdict
     return [verdict for verdict in verdicts if verdict is not None]
+
+
+def _judged_alone(env: TextEnv, output: Output, form: Format) -> Verdict:
+    """Judge one output as an episode of the environment."""
+    if output.messages and not isinstance(env, SingleTurnEnv):
+        return env.judge_stored(output.id, output.messages)
+    response = output.response or ""
+    env.reset(seed=0, options={"task": output.id})
+    env.message_cut_off = output.truncated
+    turn = env.respond(f"\\boxed{{{response}}}" if form.is_answer else response)
+    if turn.verdict is None:
+        raise ConfigError(
+            f"an episode of {type(env).__name__} has several messages, and an output of the form "
+            f"{form.name!r} holds one: rescore its trajectories"
+        )
+    return turn.verdict
 
 
 def _record(task: str, output: Output, number: int, verdict: Verdict) -> Record:
     return Record(
         task, output.id, number, verdict.reward, verdict.status, answer_key(verdict.extracted),
         output.truncated, output.empty, is_unparsable(verdict.status, verdict.reason),
-        output.num_tokens,
+        output.num_tokens, verdict.parts,
     )  # fmt: skip
 
 

@@ -36,6 +36,11 @@ SUITES: Mapping[str, Suite] = {
                 "mmlu_pro",
             ),
         ),
+        Suite(
+            "instructions",
+            "Instructions that a program can check",
+            ("ifeval", "ifbench", "multi_constraint"),
+        ),
     )
 }
 

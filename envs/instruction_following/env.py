@@ -27,6 +27,7 @@ class InstructionFollowingEnv(SingleTurnEnv):
         reward: "binary" (all rules kept) or "fraction" (share of rules kept).
         standard: "sound" judges by the rules' own words; "published" as the benchmarks do, whose
             checkers reward some junk (docs/instructions.md).
+        both: report the parts of both modes; see `InstructionVerifier`.
         data_dir, render_mode: see `TextEnv`.
     """
 
@@ -39,26 +40,19 @@ class InstructionFollowingEnv(SingleTurnEnv):
         mode: Any = "strict",
         reward: Any = "binary",
         standard: Any = "sound",
+        both: bool = False,
         data_dir: str | os.PathLike[str] | None = None,
         render_mode: str | None = None,
     ) -> None:
         super().__init__(tasks, data_dir=data_dir, render_mode=render_mode)
-        self.verifier = instructions.InstructionVerifier(mode, reward, standard)
+        self.verifier = instructions.InstructionVerifier(mode, reward, standard, both)
 
     def respond(self, text: str) -> Turn:
         """Judge the one answer; an unfinished one keeps no rule."""
         settings = self.verifier
         assert isinstance(settings, instructions.InstructionVerifier)
-        return Turn(
-            verdict=instructions.verify(
-                text,
-                self.reference(self.task),
-                mode=settings.mode,
-                reward=settings.reward,
-                standard=settings.standard,
-                finished=not self.message_cut_off,
-            )
-        )
+        reference = self.reference(self.task)
+        return Turn(verdict=settings.judge(text, reference, finished=not self.message_cut_off))
 
     def oracle_response(self, task: Task) -> str | None:
         """Return the stored solution, or a text that keeps the only rule."""

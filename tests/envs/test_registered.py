@@ -23,6 +23,7 @@ ENV_OF = {
     "mini_long_context": "cascade/LongContext-v0",
     "mini_preference": "cascade/Preference-v0",
     "mini_repair": "cascade/Repair-v0",
+    "mini_multi_constraint": "cascade/InstructionFollowing-v0",
     "mini_pantry": "cascade/Pantry-v0",
     "mini_structured_output": "cascade/StructuredOutput-v0",
     "mini_tool_calling": "cascade/ToolCalling-v0",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from cascade.errors import ConfigError
@@ -163,6 +163,9 @@ class InstructionVerifier:
     """1 if all instructions are followed, or their share."""
     standard: Standard = "published"
     """Judge as the benchmarks' checkers do, or by the instructions' own words."""
+    both: bool = False
+    """Judge in the other mode too: `parts` then hold ``strict/ID`` and ``loose/ID``, as benchmarks
+    report both from one response. The reward stays that of `mode`."""
 
     def __post_init__(self) -> None:
         """Refuse settings that do not exist."""
@@ -170,9 +173,25 @@ class InstructionVerifier:
 
     def __call__(self, response: str, reference: Any, /) -> Verdict:
         """Judge `response` by the constraints in `reference`."""
-        return verify(
-            response, reference, mode=self.mode, reward=self.reward, standard=self.standard
-        )
+        return self.judge(response, reference)
+
+    def judge(self, response: str, reference: Any, *, finished: bool = True) -> Verdict:
+        """Do the same; a response that is not `finished` was cut off: NO_ANSWER, reward 0."""
+        modes: tuple[Mode, ...] = ("strict", "loose") if self.both else (self.mode,)
+        found = {
+            mode: verify(
+                response, reference, mode=mode, reward=self.reward, standard=self.standard,
+                finished=finished,
+            )
+            for mode in modes
+        }  # fmt: skip
+        verdict = found[self.mode]
+        if not self.both:
+            return verdict
+        parts = {
+            f"{mode}/{name}": held for mode in modes for name, held in found[mode].parts.items()
+        }
+        return replace(verdict, parts=parts)
 
 
 @dataclass(frozen=True, slots=True)
