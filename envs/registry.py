@@ -16,7 +16,7 @@ import gymnasium
 from cascade.envs.base import TextEnv
 from cascade.errors import ConfigError, UnknownNameError
 
-__all__ = ["env_ids", "make_env", "register_with_gymnasium"]
+__all__ = ["env_class", "env_ids", "make_env", "register_with_gymnasium"]
 
 _ENVS: Mapping[str, str] = {
     "cascade/Code-v0": "cascade.envs.code.env:CodeEnv",
@@ -54,18 +54,28 @@ def register_with_gymnasium() -> None:
             gymnasium.register(env_id, entry_point=entry_point)
 
 
-def make_env(env_id: str, **options: Any) -> TextEnv:
-    """Build an environment without Gymnasium's wrappers, which cost more than a verdict.
+def env_class(env_id: str) -> type[TextEnv]:
+    """Load the class of an environment.
 
     Raises:
         UnknownNameError: no environment of that id; the near ones are named.
+        ConfigError: what is registered is no `TextEnv`.
     """
     # Reading the entry points takes milliseconds; a run builds hundreds of environments of ours.
     entry_point = _ENVS.get(env_id) or _entry_points().get(env_id)
     if entry_point is None:
         raise UnknownNameError.near("environment", env_id, env_ids())
     module, _, name = entry_point.partition(":")
-    env = getattr(import_module(module), name)(**options)
-    if not isinstance(env, TextEnv):
+    kind = getattr(import_module(module), name)
+    if not (isinstance(kind, type) and issubclass(kind, TextEnv)):
         raise ConfigError(f"{entry_point} (environment {env_id!r}) is not a cascade.envs.TextEnv")
-    return env
+    return kind
+
+
+def make_env(env_id: str, **options: Any) -> TextEnv:
+    """Build an environment without Gymnasium's wrappers, which cost more than a verdict.
+
+    Raises:
+        UnknownNameError: no environment of that id; the near ones are named.
+    """
+    return env_class(env_id)(**options)

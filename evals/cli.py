@@ -167,6 +167,7 @@ def _add_judge(parser: argparse.ArgumentParser) -> None:
 
 
 def _judge(args: argparse.Namespace) -> EngineChoice | None:
+    from cascade.envs.options import named_values
     from cascade.evals.run import EngineChoice, api_key
 
     given = (args.judge_base_url, args.judge_engine, args.judge_api_key_env, *args.judge_option)
@@ -174,7 +175,7 @@ def _judge(args: argparse.Namespace) -> EngineChoice | None:
         if any(given):
             raise ConfigError("--judge-base-url, --judge-engine … need --judge-model NAME")
         return None
-    options = _named_values(args.judge_option, "--judge-option")
+    options = named_values(args.judge_option, "--judge-option")
     if args.judge_api_key_env is not None:
         options["api_key"] = api_key(args.judge_api_key_env)
     kind = args.judge_engine or "http"
@@ -249,6 +250,7 @@ def _json_object(text: str, option: str) -> dict[str, Any]:
 
 
 def _engine_options(args: argparse.Namespace, is_http: bool) -> dict[str, Any]:
+    from cascade.envs.options import named_values
     from cascade.evals.run import api_key
 
     options: dict[str, Any] = {}
@@ -257,21 +259,7 @@ def _engine_options(args: argparse.Namespace, is_http: bool) -> dict[str, Any]:
             options["api_key"] = api_key(args.api_key_env)
         if args.concurrency is not None:
             options["concurrency"] = args.concurrency
-    return {**options, **_named_values(args.engine_option, "--engine-option")}
-
-
-def _named_values(texts: Sequence[str], option: str) -> dict[str, Any]:
-    """Read NAME=VALUE options; a value is JSON, or text as it stands."""
-    values: dict[str, Any] = {}
-    for text in texts:
-        name, equals, value = text.partition("=")
-        if not equals or not name.isidentifier():
-            raise ConfigError(f"{option} needs NAME=VALUE, got {text!r}")
-        try:
-            values[name] = json.loads(value)
-        except json.JSONDecodeError:
-            values[name] = value
-    return values
+    return {**options, **named_values(args.engine_option, "--engine-option")}
 
 
 def _run(args: argparse.Namespace) -> int:
@@ -325,11 +313,12 @@ def _check_run(args: argparse.Namespace) -> None:
 
 
 def _rescore(args: argparse.Namespace) -> int:
+    from cascade.envs.options import named_values
     from cascade.evals.rescore import RescoreConfig, print_rescored, rescore
 
     config = RescoreConfig(
         task=args.task, outputs=args.outputs, answers=args.answers, format=args.format,
-        policy=_named_values(args.policy, "--policy"), data_dir=data_dir_of(args), out=args.out,
+        policy=named_values(args.policy, "--policy"), data_dir=data_dir_of(args), out=args.out,
         limits=_limits(args),
     )  # fmt: skip
     result = rescore(config)
