@@ -27,9 +27,15 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         )
     )
     _add_plot(commands.add_parser("plot", help="pictures of runs for papers", allow_abbrev=False))
+<<<<<<< HEAD
     _add_board(
         commands.add_parser(
             "board", help="rate models by stored judgments against a baseline", allow_abbrev=False
+=======
+    _add_contamination(
+        commands.add_parser(
+            "contamination", help="problems that occur in training data", allow_abbrev=False
+>>>>>>> bdd045d (Find evaluation problems in training data with cascade-eval contamination)
         )
     )
     _add_verify(
@@ -143,6 +149,42 @@ def _plot(args: argparse.Namespace) -> int:
 
     for file in plot(args.runs, args.out, args.kind, args.format):
         print(file)
+    return Exit.RAN
+
+
+def _add_contamination(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument(
+        "train", nargs="+", type=Path, metavar="TRAIN",
+        help="training data: .jsonl, .csv, .json, .txt (also .gz) or .parquet, any fields",
+    )  # fmt: skip
+    parser.add_argument("--task", action="append", default=[], metavar="NAME")
+    parser.add_argument("--suite", action="append", default=[], metavar="NAME")
+    parser.add_argument(
+        "--against", action="append", default=[], type=Path, metavar="FILE",
+        help="any other file of problems",
+    )  # fmt: skip
+    parser.add_argument(
+        "--ngram", type=int, default=13, metavar="N", help="words in a row that are a match"
+    )
+    parser.add_argument("--limit", type=int, default=20, metavar="N", help="problems to print")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    add_data_dir(parser)
+    parser.set_defaults(handler=_contamination)
+
+
+def _contamination(args: argparse.Namespace) -> int:
+    from cascade.evals.contamination import ProblemIndex, print_contamination, problems_of, scan
+    from cascade.evals.suites import find_suite
+
+    names = [name for suite in args.suite for name in find_suite(suite).tasks] + args.task
+    sets, missing = problems_of(names, args.against, data_dir_of(args))
+    result = scan(ProblemIndex(sets, args.ngram), args.train)
+    if args.json:
+        print(json.dumps({**result.as_json(), "left_out": missing}))
+        return Exit.RAN
+    print_contamination(result, args.limit)
+    for name, reason in missing.items():
+        print(f"left out: {name}: {reason}")
     return Exit.RAN
 
 
