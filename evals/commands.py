@@ -16,34 +16,15 @@ __all__ = ["add_commands", "add_data_dir", "data_dir_of"]
 
 def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) -> None:
     """Add the parsers of these commands."""
-    _add_view(
-        commands.add_parser(
-            "view", help="write a run as static pages for a browser", allow_abbrev=False
-        )
-    )
-    _add_diff(
-        commands.add_parser(
-            "diff", help="which verdicts differ between two verifiers or runs", allow_abbrev=False
-        )
-    )
-    _add_plot(commands.add_parser("plot", help="pictures of runs for papers", allow_abbrev=False))
-<<<<<<< HEAD
-    _add_board(
-        commands.add_parser(
-            "board", help="rate models by stored judgments against a baseline", allow_abbrev=False
-=======
-    _add_contamination(
-        commands.add_parser(
-            "contamination", help="problems that occur in training data", allow_abbrev=False
->>>>>>> bdd045d (Find evaluation problems in training data with cascade-eval contamination)
-        )
-    )
-    _add_verify(
-        commands.add_parser(
-            "verify", help="re-score published outputs: do the published numbers come out?",
-            allow_abbrev=False,
-        )
-    )  # fmt: skip
+    for name, text, add in (
+        ("view", "write a run as static pages for a browser", _add_view),
+        ("diff", "which verdicts differ between two verifiers or runs", _add_diff),
+        ("plot", "pictures of runs for papers", _add_plot),
+        ("board", "rate models by stored judgments against a baseline", _add_board),
+        ("contamination", "problems that occur in training data", _add_contamination),
+        ("verify", "do the published numbers come out of published outputs?", _add_verify),
+    ):
+        add(commands.add_parser(name, help=text, allow_abbrev=False))
 
 
 def _add_board(parser: argparse.ArgumentParser) -> None:
