@@ -29,6 +29,7 @@ _ENVS: Mapping[str, str] = {
     "cascade/Preference-v0": "cascade.envs.preference:PreferenceEnv",
     "cascade/Repair-v0": "cascade.envs.repair:RepairEnv",
     "cascade/Pantry-v0": "cascade.envs.pantry:PantryEnv",
+    "cascade/Graded-v0": "cascade.envs.graded:GradedEnv",
     "cascade/Pairwise-v0": "cascade.envs.pairwise:PairwiseEnv",
     "cascade/StructuredOutput-v0": "cascade.envs.structured_output:StructuredOutputEnv",
     "cascade/ToolCalling-v0": "cascade.envs.tool_calling:ToolCallingEnv",

@@ -162,6 +162,7 @@ _GENERATORS: Mapping[str, str] = {
     "workplace": "cascade.envs.workplace.tasks:mini_task",
     "pantry": "cascade.envs.pantry.mini:mini_task",
     "pairwise": "cascade.envs.pairwise.mini:mini_task",
+    "graded": "cascade.envs.graded.mini:mini_task",
 }
 """Kind of mini task -> ``module:function``; each is ``(seed, index, difficulty, *, split)``."""
 

@@ -199,6 +199,13 @@ def _add_rescore(parser: argparse.ArgumentParser) -> None:
         "--policy", action="append", default=[], metavar="NAME=VALUE",
         help="with --task math: what counts as equal (cascade.verifiers.policy.Policy)",
     )  # fmt: skip
+    parser.add_argument(
+        "--where", action="append", default=[], metavar="FIELD=VALUE",
+        help="problems with that metadata only; also != < <= > >=",
+    )  # fmt: skip
+    parser.add_argument(
+        "--problems", type=int, metavar="N", help="how many there are, with --task counted"
+    )
     parser.add_argument("--out", type=Path, metavar="FILE", help="where verdicts are written")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_data_dir(parser)
@@ -315,18 +322,20 @@ def _check_run(args: argparse.Namespace) -> None:
 def _rescore(args: argparse.Namespace) -> int:
     from cascade.envs.options import named_values
     from cascade.evals.rescore import RescoreConfig, print_rescored, rescore
+    from cascade.evals.where import condition_of
 
     config = RescoreConfig(
         task=args.task, outputs=args.outputs, answers=args.answers, format=args.format,
         policy=named_values(args.policy, "--policy"), data_dir=data_dir_of(args), out=args.out,
-        limits=_limits(args),
+        limits=_limits(args), where=tuple(condition_of(text) for text in args.where),
+        problems=args.problems,
     )  # fmt: skip
     result = rescore(config)
     if args.json:
         print(json.dumps(result.as_json(), ensure_ascii=False))
     else:
         print_rescored(result)
-    return Exit.FAULTS if result.problems else Exit.RAN
+    return Exit.FAULTS if result.problems or result.absent else Exit.RAN
 
 
 def _compare(args: argparse.Namespace) -> int:

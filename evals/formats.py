@@ -9,8 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from cascade.envs.base import written
@@ -18,55 +17,16 @@ from cascade.envs.rows import Row
 from cascade.envs.trajectories import FORMAT as TRAJECTORY
 from cascade.envs.trajectories import trajectory_of_json
 from cascade.errors import ConfigError, DataError, UnknownNameError
-from cascade.types import Message, StopReason
+from cascade.evals.foreign import FOREIGN
+from cascade.evals.stored import Format, Output, Reader
+from cascade.evals.stored import field_of as _field
+from cascade.types import StopReason
 from cascade.verifiers.choice import Style, extract_letter
 
-__all__ = ["FORMATS", "Format", "Output", "find_format", "guess_format"]
+__all__ = ["FORMATS", "Format", "Output", "Reader", "find_format", "guess_format"]
 
 _IDS = ("id", "task_id")
 _RESPONSES = ("response", "output", "text")
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One stored sample."""
-
-    id: str
-    """Id of the problem; for formats that name problems by their prompt, the prompt."""
-    response: str | None
-    """What is judged; None: nothing to judge was found in it."""
-    sample: int | None = None
-    """Its number, where the row states one; else rows of the same id are counted."""
-    gold: Any = None
-    """The reference, where the row carries one."""
-    published: float | None = None
-    """The publisher's own verdict: 1 right, 0 wrong."""
-    truncated: bool = False
-    empty: bool = False
-    fault: str | None = None
-    """Why there is no response to judge: the engine had failed."""
-    task: str | None = None
-    """Name of the task it belongs to, where the row says so."""
-    num_tokens: int = 0
-    messages: tuple[Message, ...] = ()
-    """The whole conversation, for environments that judge more than the last message."""
-
-
-Reader = Callable[[Row, int, str], Iterator[Output]]
-"""Called with a row, its number from 0, and the format's argument ("" if none was given)."""
-
-
-@dataclass(frozen=True, slots=True)
-class Format:
-    """How to read one kind of file."""
-
-    name: str
-    description: str
-    read: Reader
-    is_answer: bool = False
-    """The outputs are answers already, not responses to look for an answer in."""
-    is_by_prompt: bool = False
-    """Problems are named by their prompt."""
 
 
 def _rows(row: Row, index: int, argument: str) -> Iterator[Output]:
@@ -350,6 +310,7 @@ FORMATS: Mapping[str, Format] = {
         ),
         Format("bfcl", "ShishirPatil/gorilla BFCL results: {id, result}", _bfcl),
         Format("qwq", "QwenLM/QwQ: {prompt, gen}", _qwq, is_by_prompt=True),
+        *FOREIGN,
     )
 }
 
@@ -369,12 +330,6 @@ def find_format(name: str) -> tuple[Format, str]:
 def guess_format(row: Row) -> Format:
     """Tell our own two forms apart; a foreign form must be named."""
     return FORMATS["trajectories" if row.get("format") == TRAJECTORY else "rows"]
-
-
-def _field(row: Row, name: str) -> Any:
-    if row.get(name) is None:
-        raise DataError(f"field {name!r} is missing; the row has {', '.join(sorted(row))}")
-    return row[name]
 
 
 def _one_of(row: Row, names: tuple[str, ...], what: str) -> Any:

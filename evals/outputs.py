@@ -16,7 +16,7 @@ from cascade.errors import DataError
 from cascade.evals.formats import Format, Output, find_format, guess_format
 from cascade.types import Task
 
-__all__ = ["line_of", "named_by_prompt", "numbered", "read_answers", "read_outputs"]
+__all__ = ["line_of", "named_by_prompt", "numbered", "own_problems", "read_answers", "read_outputs"]
 
 _ANSWER_IDS = ("id", "task_id", "question_id", "problem_idx", "unique_id", "idx")
 
@@ -42,7 +42,7 @@ def read_outputs(
     other = 0
     form, argument = find_format(format_name) if format_name else (None, "")
     for path in paths:
-        rows = read_rows(path)
+        rows = form.load(path) if form is not None else read_rows(path)
         if not rows:
             raise DataError(f"{path}: no rows; there is nothing to rescore")
         form = form or guess_format(rows[0])
@@ -118,6 +118,21 @@ def _answer(row: Row, index: int, path: Path, default_options: int | None) -> Ta
         options = default_options
     reference = answer if options is None else {"answer": answer, "options": options}
     return Task(str(name), (), reference)
+
+
+def own_problems(outputs: Sequence[Output]) -> TaskSet:
+    """Return the problems that outputs name, with the metadata that they bring.
+
+    Raises:
+        DataError: two outputs of one problem differ in it.
+    """
+    found: dict[str, Task] = {}
+    for output in outputs:
+        task = found.setdefault(output.id, Task(output.id, (), metadata=dict(output.metadata)))
+        if dict(task.metadata) != dict(output.metadata):
+            raise DataError(f"the outputs describe problem {output.id!r} in two ways")
+    tasks = tuple(found.values())
+    return TaskSet("the outputs' own problems", tasks, Provenance("outputs", "", len(tasks)))
 
 
 def named_by_prompt(outputs: Sequence[Output], answers: TaskSet) -> list[Output]:

@@ -17,7 +17,7 @@ from cascade.evals.task import EvalTask, Protocol, find_task
 from cascade.evals.where import Condition, chosen_by
 from cascade.types import Message, SamplingParams, Task
 
-__all__ = ["NoJudgeError", "Overrides", "PlannedTask", "plain", "plan_tasks"]
+__all__ = ["NoJudgeError", "Overrides", "PlannedTask", "groups_of", "plain", "plan_tasks"]
 
 _LETTERS = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -96,11 +96,7 @@ class PlannedTask:
     @cached_property
     def groups(self) -> dict[str, str]:
         """The group of each problem by the task's breakdown; empty without one."""
-        field_name = self.task.breakdown
-        if field_name is None:
-            return {}
-        found = {task.id: task.metadata.get(field_name) for task in self.tasks}
-        return {name: str(group) for name, group in found.items() if group is not None}
+        return groups_of(self.task, self.tasks)
 
     @cached_property
     def deviations(self) -> tuple[str, ...]:
@@ -154,6 +150,14 @@ class PlannedTask:
         for sample in range(self.protocol.samples):
             for task in self.tasks:
                 yield task.id, sample
+
+
+def groups_of(task: EvalTask, problems: TaskSet) -> dict[str, str]:
+    """Return the group of each problem by the task's breakdown; empty without one."""
+    if task.breakdown is None:
+        return {}
+    found = {problem.id: problem.metadata.get(task.breakdown) for problem in problems}
+    return {name: str(group) for name, group in found.items() if group is not None}
 
 
 def plain(value: Any) -> Any:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import tempfile
 from collections import Counter
@@ -13,13 +14,21 @@ from typing import Any
 from cascade.envs.base import SingleTurnEnv, TextEnv
 from cascade.envs.registry import make_env
 from cascade.envs.tasksets import TaskSet
-from cascade.errors import ConfigError, DataError
+from cascade.errors import ConfigError, DataError, DataNotFoundError
 from cascade.evals.formats import Format, Output
-from cascade.evals.outputs import named_by_prompt, numbered, read_answers, read_outputs
+from cascade.evals.outputs import (
+    named_by_prompt,
+    numbered,
+    own_problems,
+    read_answers,
+    read_outputs,
+)
+from cascade.evals.plan import groups_of
 from cascade.evals.progress import judging_bar
 from cascade.evals.records import Record, answer_key, is_unparsable
 from cascade.evals.summary import Limits, Summary, summarise
 from cascade.evals.task import EvalTask, Protocol, find_task
+from cascade.evals.where import Condition, chosen_by
 from cascade.types import Verdict
 from cascade.verifiers import math as math_verifier
 from cascade.verifiers.policy import Policy
@@ -33,6 +42,8 @@ _GENERIC = {
     "structured_output": "cascade/StructuredOutput-v0",
     "tool_calling": "cascade/ToolCalling-v0",
 }
+_COUNTED = "counted"
+"""The task that stands for any problems whose published verdicts are counted."""
 _NAMED = 5
 
 
@@ -55,6 +66,10 @@ class RescoreConfig:
     out: Path | None = None
     """Where verdicts go; None: beside the first file of outputs, else a new temporary folder."""
     limits: Limits = field(default_factory=Limits)
+    where: tuple[Condition, ...] = ()
+    """Conditions on the problems, on top of the task's own."""
+    problems: int | None = None
+    """How many problems there are, where neither the task nor the files say so."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,11 +92,18 @@ class Rescored:
     right, they wrong), `theirs_only`."""
     problems: tuple[str, ...]
     """Limits that were exceeded."""
+    absent: int = 0
+    """Further problems that must exist by the task's size; their ids are not known here."""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every problem has all of its samples."""
+        return not self.missing_ids and not self.absent and self.summary.complete
 
     def as_json(self) -> dict[str, Any]:
         """Return the one object that `--json` prints."""
         s = self.summary
-        counts = {**s.counts, "missing_problems": len(self.missing_ids),
+        counts = {**s.counts, "missing_problems": len(self.missing_ids) + self.absent,
                   "unknown_ids": len(self.unknown_ids), "identical_samples": self.identical,
                   "other_tasks": self.other_tasks}  # fmt: skip
         return {
@@ -93,7 +115,8 @@ class Rescored:
             "metrics": s.metrics,
             "counts": counts,
             "verdicts": str(self.verdicts),
-            "complete": not self.missing_ids and s.complete,
+            "complete": self.complete,
+            "groups": s.groups,
             "headline": s.headline,
             "interval": list(s.interval) if s.interval else None,
             "run_noise": s.run_noise,
@@ -120,26 +143,25 @@ def rescore(config: RescoreConfig) -> Rescored:
         ConfigError: settings that do not fit together.
         DataError: a file or row that cannot be read, with file, line and field.
     """
-    generic = config.task in _GENERIC
+    generic = config.task in (*_GENERIC, _COUNTED)
     form, outputs, other = read_outputs(
         config.outputs, config.format, None if generic else config.task
     )
     task = _task(config, form, outputs)
-    if generic or config.answers is not None:
-        options = 10 if task.env == _GENERIC["choice"] else None
-        answers = read_answers(config.answers, outputs, options)
-    else:
-        answers = task.source.load(config.data_dir)
+    answers, expected = _answers(config, task, outputs)
     if form.is_by_prompt:
         outputs = named_by_prompt(outputs, answers)
     samples = numbered(outputs)
-    known = [item for item in samples if answers.get(item[0].id) is not None]
+    chosen = chosen_by(answers, (*task.where, *config.where))
+    known = [item for item in samples if chosen.get(item[0].id) is not None]
     unknown = tuple(dict.fromkeys(o.id for o, _ in samples if answers.get(o.id) is None))
     if not known:
         raise DataError(
             f"none of the {len(samples):,} outputs has an id of {answers.name!r} (they have "
-            f"{_some(unknown)}; the answers have {_some([t.id for t in answers])})"
+            f"{_some(unknown)}; the answers have {_some([t.id for t in chosen])})"
         )
+    absent = max(0, expected - len(chosen)) if expected is not None else 0
+    answers = chosen
     verdicts = _judge(task, answers, [output for output, _ in known], form)
     records = [_record(task.name, o, n, v) for (o, n), v in zip(known, verdicts, strict=True)]
     path = _write_verdicts(config, task.name, known, verdicts)
@@ -154,16 +176,46 @@ def rescore(config: RescoreConfig) -> Rescored:
     )
     summary = summarise(
         task.name, protocol, [t.id for t in answers], records,
-        () if missing else task.published,
+        () if missing or absent or config.where else task.published, groups_of(task, answers),
     )  # fmt: skip
     return Rescored(
         summary, path, unknown, missing, other, _identical(known),
-        _agreement(known, verdicts), tuple(config.limits.exceeded(summary)),
+        _agreement(known, verdicts), tuple(config.limits.exceeded(summary)), absent,
     )  # fmt: skip
+
+
+def _answers(
+    config: RescoreConfig, task: EvalTask, outputs: Sequence[Output]
+) -> tuple[TaskSet, int | None]:
+    """The problems with what they are judged by, and how many there must be, if known.
+
+    Outputs that bring their verdicts need no answers: where the task's data is not at hand, their
+    own problems are taken, and the task's size tells how many are missing.
+    """
+    counted = all(output.verdict is not None or output.fault for output in outputs)
+    if counted and config.answers is None:
+        if task.name not in (*_GENERIC, _COUNTED):
+            with contextlib.suppress(DataNotFoundError):
+                return task.source.load(config.data_dir), None
+        size = config.problems
+        if size is None and task.name != _COUNTED and not config.where:
+            size = task.num_problems
+        return own_problems(outputs), size
+    if task.name == _COUNTED:
+        raise ConfigError(f"--task {_COUNTED} counts published verdicts: this form brings none")
+    if task.name in _GENERIC or config.answers is not None:
+        options = 10 if task.env == _GENERIC["choice"] else None
+        return read_answers(config.answers, outputs, options), config.problems
+    return task.source.load(config.data_dir), config.problems
 
 
 def _task(config: RescoreConfig, form: Format, outputs: Sequence[Output]) -> EvalTask:
     """The registered task, or one made up for problems of no registered task."""
+    if config.task == _COUNTED:
+        return EvalTask(
+            name=_COUNTED, description="published verdicts", env=_GENERIC["math"], tasks="math",
+            protocol=Protocol(source="counted"),
+        )  # fmt: skip
     if config.task not in _GENERIC:
         if config.policy:
             raise ConfigError(f"task {config.task!r} has its own policy: leave out --policy")
@@ -198,16 +250,20 @@ def _judge(
     form: Format,
 ) -> list[Verdict]:
     """Judge every output; mathematics in parallel worker processes that can be killed."""
-    env = make_env(task.env, tasks=answers, **task.env_options)
-    verdicts: list[Verdict | None] = [None] * len(outputs)
+    verdicts: list[Verdict | None] = [output.verdict for output in outputs]
     asked: list[tuple[int, Output]] = []
     for index, output in enumerate(outputs):
+        if output.verdict is not None:
+            continue
         if output.fault is not None:
             verdicts[index] = Verdict.fault(output.fault)
         elif output.response is None:
             verdicts[index] = Verdict.no_answer("no answer in the output")
         else:
             asked.append((index, output))
+    if not asked:
+        return [verdict for verdict in verdicts if verdict is not None]
+    env = make_env(task.env, tasks=answers, **task.env_options)
     with judging_bar(len(asked)) as advance:
         if isinstance(env, SingleTurnEnv) and isinstance(env.verifier, math_verifier.MathVerifier):
             policy = env.verifier.policy
@@ -334,7 +390,7 @@ def print_rescored(result: Rescored) -> None:
     bounds = f", 95 % interval {s.interval[0]:.1f} to {s.interval[1]:.1f}" if s.interval else ""
     noise = f", run noise ±{s.run_noise:.1f}" if s.run_noise is not None else ""
     score = "-" if s.score is None else f"{s.score:.2f}"
-    mark = "" if result.as_json()["complete"] else " (incomplete)"
+    mark = "" if result.complete else " (incomplete)"
     print(f"{s.task} {s.headline}: {score}{mark}{bounds}{noise}")
     print(f"{s.problems:,} problems, {s.samples:,} samples")
     for name, value in s.metrics.items():
@@ -347,11 +403,15 @@ def print_rescored(result: Rescored) -> None:
             f"(right only here {result.agreement['ours_only']:,}, only there "
             f"{result.agreement['theirs_only']:,})"
         )
+    for name, group in s.groups.items():
+        print(f"  {name}: {group['score']:.2f} of {group['problems']:,.0f} problems")
     for comparison in s.published:
         print(f"  {comparison.published.model}: {comparison.published.score} {comparison.sentence}")
     if result.missing_ids:
         print(f"missing: {len(result.missing_ids):,} problems without an output: "
               f"{_some(result.missing_ids)}")  # fmt: skip
+    if result.absent:
+        print(f"missing: {result.absent:,} problems that the task has and the outputs have not")
     if s.missing and not result.missing_ids:
         print(f"missing: {s.missing:,} samples of {s.expected_samples:,}")
     if result.unknown_ids:

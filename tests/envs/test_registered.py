@@ -29,6 +29,7 @@ ENV_OF = {
     "mini_tool_calling": "cascade/ToolCalling-v0",
     "mini_workplace": "cascade/Workplace-v0",
     "mini_pairwise": "cascade/Pairwise-v0",
+    "mini_graded": "cascade/Graded-v0",
 }
 
 
