@@ -21,6 +21,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ("diff", "which verdicts differ between two verifiers or runs", _add_diff),
         ("plot", "pictures of runs for papers", _add_plot),
         ("board", "rate models by stored judgments against a baseline", _add_board),
+        ("plan", "samples that a wished interval needs, and their cost", _add_plan),
         ("contamination", "problems that occur in training data", _add_contamination),
         ("verify", "do the published numbers come out of published outputs?", _add_verify),
     ):
@@ -166,6 +167,49 @@ def _contamination(args: argparse.Namespace) -> int:
     print_contamination(result, args.limit)
     for name, reason in missing.items():
         print(f"left out: {name}: {reason}")
+    return Exit.RAN
+
+
+def _add_plan(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", nargs="?", type=Path, metavar="RUN", help="folder of a short probe")
+    parser.add_argument("other", nargs="?", type=Path, metavar="RUN_B", help="of another model")
+    parser.add_argument(
+        "--half-width", type=float, default=2.0, metavar="POINTS", help="of the 95 %% interval"
+    )
+    parser.add_argument(
+        "--correlation", type=float, default=0.5, metavar="R",
+        help="of two models' means over problems, where there is one run",
+    )  # fmt: skip
+    parser.add_argument("--problems", type=int, metavar="N", help="of the whole task")
+    given = parser.add_argument_group("without a probe (rewards in [0, 1])")
+    given.add_argument("--within", type=float, metavar="VARIANCE", help="within problems")
+    given.add_argument("--between", type=float, metavar="VARIANCE", help="of the problems' means")
+    given.add_argument("--tokens", type=float, metavar="N", help="a sample")
+    given.add_argument("--tokens-per-second", type=float, metavar="N", help="of the engine")
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(handler=_plan)
+
+
+def _plan(args: argparse.Namespace) -> int:
+    from cascade.evals.budget import Probe, Wish, plan_budget, print_budget, probe_of_runs
+
+    if args.run is not None:
+        probes = probe_of_runs(args.run, args.other, args.problems)
+    elif None in (args.problems, args.within, args.between):
+        raise ConfigError("give the folder of a probe run, or --problems, --within and --between")
+    else:
+        probes = [
+            Probe(
+                task="given", problems=args.problems, within=args.within, between=args.between,
+                tokens_per_sample=args.tokens, tokens_per_second=args.tokens_per_second,
+            )
+        ]  # fmt: skip
+    wish = Wish(args.half_width, args.correlation)
+    budgets = [plan_budget(probe, wish) for probe in probes]
+    if args.json:
+        print(json.dumps({"tasks": [budget.as_json() for budget in budgets]}))
+    else:
+        print_budget(budgets)
     return Exit.RAN
 
 

@@ -53,6 +53,7 @@ class Report:
                 **summary.as_json(),
                 **planned.as_json(),
                 "deviations": [*planned.task.deviations, *planned.deviations],
+                "available_problems": planned.available,
             }
             # The plan counts the problems asked, the summary those answered: keep the latter.
             tasks[summary.task]["problems"] = summary.problems
