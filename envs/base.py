@@ -236,6 +236,11 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
     def wrong_response(self, task: Task) -> str | tuple[str, ...] | None:
         """Return what is in the right form and must be judged WRONG; None if none is known."""
 
+    @property
+    def begins_quickly(self) -> bool:
+        """Whether `reset` takes microseconds: an event loop may then call it directly."""
+        return True
+
     def responds_quickly(self, text: str) -> bool:
         """Whether `respond(text)` takes microseconds: an event loop may then call it directly."""
         return False

@@ -32,6 +32,7 @@ _ENVS: Mapping[str, str] = {
     "cascade/Graded-v0": "cascade.envs.graded:GradedEnv",
     "cascade/Pairwise-v0": "cascade.envs.pairwise:PairwiseEnv",
     "cascade/StructuredOutput-v0": "cascade.envs.structured_output:StructuredOutputEnv",
+    "cascade/Tau2-v0": "cascade.envs.tau2:Tau2Env",
     "cascade/ToolCalling-v0": "cascade.envs.tool_calling:ToolCallingEnv",
     "cascade/Workplace-v0": "cascade.envs.workplace:WorkplaceEnv",
 }

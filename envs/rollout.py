@@ -65,8 +65,8 @@ async def rollout(
     """
     started = time.perf_counter()
     options = None if task_id is None else {"task": task_id}
-    conversation, _ = env.reset(seed=seed, options=options)
-    episode = _Episode(env, engine, params, seed, token_budget, conversation, len(conversation))
+    episode = _Episode(env, engine, params, seed, token_budget)
+    await episode.begin(options)
     while episode.verdict is None:
         await episode.turn()
     verdict = episode.verdict
@@ -97,8 +97,8 @@ class _Episode:
     params: SamplingParams
     seed: int | None
     token_budget: int | None
-    conversation: Observation
-    asked: int
+    conversation: Observation = ()
+    asked: int = 0
     """Messages that were there before the model spoke."""
     completions: list[Completion] = field(default_factory=list)
     reward: float = 0.0
@@ -107,6 +107,19 @@ class _Episode:
     verdict: Verdict | None = None
     """Set when the episode is over."""
     stop_reason: StopReason = StopReason.ERROR
+
+    async def begin(self, options: dict[str, Any] | None) -> None:
+        """Reset the environment: in this thread if that takes microseconds, else in another."""
+        try:
+            if self.env.begins_quickly:
+                self.conversation, _ = self.env.reset(seed=self.seed, options=options)
+            else:
+                self.conversation, _ = await asyncio.to_thread(
+                    self.env.reset, seed=self.seed, options=options
+                )
+        except EngineError as error:  # of a model that the environment asks
+            self.verdict = Verdict.fault(f"environment: {error}")
+        self.asked = len(self.conversation)
 
     async def turn(self) -> None:
         """Sample one message and hand it to the environment."""

@@ -17,6 +17,7 @@ from cascade.envs.rows import Row
 from cascade.envs.trajectories import FORMAT as TRAJECTORY
 from cascade.envs.trajectories import trajectory_of_json
 from cascade.errors import ConfigError, DataError, UnknownNameError
+from cascade.evals.episodes import read_tau2, tau2_rows
 from cascade.evals.foreign import FOREIGN
 from cascade.evals.stored import Format, Output, Reader
 from cascade.evals.stored import field_of as _field
@@ -307,6 +308,13 @@ FORMATS: Mapping[str, Format] = {
             "google-research IFEval, allenai/IFBench: {prompt, response}",
             _prompts,
             is_by_prompt=True,
+        ),
+        Format(
+            "tau2",
+            "sierra-research/tau2-bench results; tau2:recorded needs no data base",
+            read_tau2,
+            has_gold=True,
+            load=tau2_rows,
         ),
         Format("bfcl", "ShishirPatil/gorilla BFCL results: {id, result}", _bfcl),
         Format("qwq", "QwenLM/QwQ: {prompt, gen}", _qwq, is_by_prompt=True),

@@ -148,7 +148,7 @@ def rescore(config: RescoreConfig) -> Rescored:
         config.outputs, config.format, None if generic else config.task
     )
     task = _task(config, form, outputs)
-    answers, expected = _answers(config, task, outputs)
+    answers, expected = _answers(config, task, form, outputs)
     if form.is_by_prompt:
         outputs = named_by_prompt(outputs, answers)
     samples = numbered(outputs)
@@ -162,7 +162,7 @@ def rescore(config: RescoreConfig) -> Rescored:
         )
     absent = max(0, expected - len(chosen)) if expected is not None else 0
     answers = chosen
-    verdicts = _judge(task, answers, [output for output, _ in known], form)
+    verdicts = _judge(config, task, answers, [output for output, _ in known], form)
     records = [_record(task.name, o, n, v) for (o, n), v in zip(known, verdicts, strict=True)]
     path = _write_verdicts(config, task.name, known, verdicts)
     present = {record.task_id for record in records}
@@ -185,7 +185,7 @@ def rescore(config: RescoreConfig) -> Rescored:
 
 
 def _answers(
-    config: RescoreConfig, task: EvalTask, outputs: Sequence[Output]
+    config: RescoreConfig, task: EvalTask, form: Format, outputs: Sequence[Output]
 ) -> tuple[TaskSet, int | None]:
     """The problems with what they are judged by, and how many there must be, if known.
 
@@ -203,7 +203,7 @@ def _answers(
         return own_problems(outputs), size
     if task.name == _COUNTED:
         raise ConfigError(f"--task {_COUNTED} counts published verdicts: this form brings none")
-    if task.name in _GENERIC or config.answers is not None:
+    if task.name in _GENERIC or form.has_gold or config.answers is not None:
         options = 10 if task.env == _GENERIC["choice"] else None
         return read_answers(config.answers, outputs, options), config.problems
     return task.source.load(config.data_dir), config.problems
@@ -244,6 +244,7 @@ def _env_options(config: RescoreConfig) -> dict[str, Any]:
 
 
 def _judge(
+    config: RescoreConfig,
     task: EvalTask,
     answers: TaskSet,
     outputs: Sequence[Output],
@@ -263,7 +264,7 @@ def _judge(
             asked.append((index, output))
     if not asked:
         return [verdict for verdict in verdicts if verdict is not None]
-    env = make_env(task.env, tasks=answers, **task.env_options)
+    env = make_env(task.env, tasks=answers, data_dir=config.data_dir, **task.env_options)
     with judging_bar(len(asked)) as advance:
         if isinstance(env, SingleTurnEnv) and isinstance(env.verifier, math_verifier.MathVerifier):
             policy = env.verifier.policy

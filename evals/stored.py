@@ -58,6 +58,8 @@ class Format:
     """The outputs are answers already, not responses to look for an answer in."""
     is_by_prompt: bool = False
     """Problems are named by their prompt."""
+    has_gold: bool = False
+    """Rows carry what they were judged by, which goes before the task's own references."""
     load: Callable[[Path], list[Row]] = read_rows
     """Reads a file's rows, where that is no list of objects."""
 

@@ -41,6 +41,11 @@ SUITES: Mapping[str, Suite] = {
             "Instructions that a program can check",
             ("ifeval", "ifbench", "multi_constraint"),
         ),
+        Suite(
+            "tools",
+            "Calls of functions: in one turn, in an office, and for customers with wishes",
+            ("bfcl", "workplace", "tau2_retail", "tau2_airline"),
+        ),
     )
 }
 

@@ -7,7 +7,16 @@ import re
 import types
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import Annotated, Any, Literal, Union, get_args, get_origin, get_type_hints
+from typing import (
+    Annotated,
+    Any,
+    Literal,
+    Union,
+    get_args,
+    get_origin,
+    get_type_hints,
+    is_typeddict,
+)
 
 from cascade.errors import ConfigError
 
@@ -39,7 +48,8 @@ _ARGUMENT = re.compile(r"^ {4}(?P<name>\w+): (?P<text>.*)$")
 def declare(function: Callable[..., Any]) -> dict[str, Any]:
     """Return the OpenAI declaration of `function`, whose first parameter is the world.
 
-    Types: str, int, float, bool, Literal, list, optional (``X | None``), `Date`, `DateTime`.
+    Types: str, int, float, bool, Literal, list, optional (``X | None``), `Date`, `DateTime`, and
+    `TypedDict`, whose objects may have further fields.
     Descriptions come from the Google docstring; a parameter with a default may be left out.
 
     Raises:
@@ -94,6 +104,9 @@ def _argument_texts(docstring: str) -> Mapping[str, str]:
 def _schema_of(hint: Any, name: str) -> dict[str, Any]:
     if hint in _SIMPLE:
         return {"type": _SIMPLE[hint]}
+    if is_typeddict(hint):
+        fields = {key: _schema_of(kind, name) for key, kind in get_type_hints(hint).items()}
+        return {"type": "object", "properties": fields, "required": list(fields)}
     origin, arguments = get_origin(hint), get_args(hint)
     if origin is Annotated:
         return {**_schema_of(arguments[0], name), **arguments[1].schema()}

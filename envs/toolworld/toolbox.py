@@ -43,7 +43,8 @@ class Toolbox:
     """Functions by name. Any number of episodes may share one.
 
     Args:
-        functions: their first parameter is the `Tables`; the others are what the model gives.
+        functions: their first parameter is the world (`Tables`, or any other state); the others are
+            what the model gives.
 
     Raises:
         ConfigError: a function's signature or docstring cannot be declared.
@@ -75,8 +76,8 @@ class Toolbox:
                 raise UnknownNameError.near("tool", name, self._tools)
         return tuple(self._tools[name].declaration for name in wanted)
 
-    def call(self, tables: Tables, name: str, arguments: Mapping[str, Any]) -> ToolResult:
-        """Call a function; whatever is wrong with the call is the result."""
+    def call(self, tables: Any, name: str, arguments: Mapping[str, Any]) -> ToolResult:
+        """Call a function on a world; whatever is wrong with the call is the result."""
         tool = self._tools.get(name)
         if tool is None:
             return _failure(f"there is no tool called {name[:80]!r}")
