@@ -122,6 +122,8 @@ class TaskSource:
     hub: str | None = None
     """Data set id on the Hugging Face hub."""
     config: str | None = None
+    configs: tuple[str, ...] = ()
+    """Parts of the hub data set that hold the rows together; each row names its own (`subject`)."""
     split: str = "test"
     revision: str | None = None
     """Pinned commit of the hub data set; None follows its main branch."""
@@ -129,6 +131,8 @@ class TaskSource:
     """Paths below the data folder that together hold the set, in order."""
     hub_files: tuple[str, ...] = ()
     """Files of the hub repository that hold the rows, where `datasets` loads no table of it."""
+    read: Callable[[Path], list[Row]] = read_rows
+    """Reads a file of `files` or `hub_files`."""
     merge: Merge | None = None
     """Puts the rows of several files together (questions and a baseline's answers)."""
     row: RowReader = task_of_row
@@ -235,7 +239,7 @@ def load_source(source: TaskSource, data_dir: Path | None = None) -> TaskSet:
     looked: list[str] = []
     paths = _local_paths(source, data_dir, looked)
     if paths:
-        rows = [row for path in paths for row in read_rows(path)]
+        rows = [row for path in paths for row in source.read(path)]
         origin = ", ".join(str(path) for path in paths)
     else:
         rows = _hub_rows(source, looked)
@@ -296,6 +300,14 @@ def _hub_rows(source: TaskSource, looked: list[str]) -> list[Row]:
     try:
         if source.hub_files:
             return _downloaded(source)
+        if source.configs:
+            return [
+                {"subject": part, **row}
+                for part in source.configs
+                for row in datasets.load_dataset(
+                    source.hub, part, split=source.split, revision=source.revision
+                )
+            ]
         data = datasets.load_dataset(
             source.hub, source.config, split=source.split, revision=source.revision
         )
@@ -314,7 +326,7 @@ def _downloaded(source: TaskSource) -> list[Row]:
         hf_hub_download(source.hub, name, repo_type="dataset", revision=source.revision)
         for name in source.hub_files
     ]
-    return [row for path in paths for row in read_rows(Path(path))]
+    return [row for path in paths for row in source.read(Path(path))]
 
 
 def _spare_retries_if_offline() -> None:

@@ -6,6 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from functools import cached_property
 from pathlib import Path
+from types import FunctionType
 from typing import Any
 
 from cascade.envs.base import SingleTurnEnv, TextEnv
@@ -164,6 +165,8 @@ def plain(value: Any) -> Any:
     """Return options as JSON data; objects that know how (`as_json`) say themselves."""
     if hasattr(value, "as_json"):
         return plain(value.as_json())
+    if isinstance(value, FunctionType):
+        return f"{value.__module__}.{value.__qualname__}"
     if isinstance(value, Mapping):
         return {str(key): plain(item) for key, item in value.items()}
     if isinstance(value, list | tuple):

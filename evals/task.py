@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from cascade.envs.catalog import find_source
+from cascade.envs.long_context.ruler import RulerSource
 from cascade.envs.tasksets import MiniSource, TaskSource
 from cascade.errors import ConfigError, ContractError, UnknownNameError
 from cascade.evals.setmetrics import SetMetric
@@ -137,7 +138,7 @@ class EvalTask:
     description: str
     env: str
     """Id of the environment that judges."""
-    tasks: str | TaskSource | MiniSource
+    tasks: str | TaskSource | MiniSource | RulerSource
     """The task set: a registered name, or a declaration."""
     protocol: Protocol
     where: tuple[Condition, ...] = ()
@@ -159,7 +160,7 @@ class EvalTask:
     """Generated problems that measure nothing but themselves."""
 
     @property
-    def source(self) -> TaskSource | MiniSource:
+    def source(self) -> TaskSource | MiniSource | RulerSource:
         """Where the data comes from.
 
         Raises:
