@@ -215,14 +215,14 @@ def _add_rescore(parser: argparse.ArgumentParser) -> None:
 
 def _add_limits(parser: argparse.ArgumentParser) -> None:
     group = parser.add_argument_group("limits (shares of samples; above one the exit code is 3)")
-    for name in ("fault", "empty", "truncated", "no-answer", "unparsable"):
+    for name in ("fault", "empty", "truncated", "no-answer", "unparsable", "refused"):
         group.add_argument(f"--max-{name}-share", type=float, metavar="SHARE")
 
 
 def _limits(args: argparse.Namespace) -> Limits:
     from cascade.evals.summary import Limits
 
-    names = ("fault", "empty", "truncated", "no_answer", "unparsable")
+    names = ("fault", "empty", "truncated", "no_answer", "unparsable", "refused")
     given = {name: getattr(args, f"max_{name}_share") for name in names}
     return Limits(**{name: value for name, value in given.items() if value is not None})
 

@@ -41,6 +41,8 @@ class Record:
     """Generated; 0 if the engine does not count."""
     parts: Mapping[str, float] = field(default_factory=dict)
     """The verdict's named components, for scores that are no mean of rewards."""
+    refused: bool = False
+    """The server's content filter ended a response."""
 
     @property
     def key(self) -> tuple[str, str, int]:
@@ -68,6 +70,7 @@ def record_of(trajectory: Trajectory, task: str) -> Record:
         is_unparsable(verdict.status, verdict.reason),
         tokens_of(trajectory),
         verdict.parts,
+        any(c.stop_reason is StopReason.CONTENT_FILTER for c in trajectory.completions),
     )
 
 

@@ -233,8 +233,8 @@ def _scores(summaries: Sequence[Summary]) -> Table:
 
 
 def _counts(summaries: Sequence[Summary]) -> Table:
-    names = ("wrong", "no_answer", "truncated", "empty", "unparsable", "fault")
-    heads = ("wrong", "none", "cut", "empty", "unread", "fault")
+    names = ("wrong", "no_answer", "truncated", "empty", "unparsable", "refused", "fault")
+    heads = ("wrong", "none", "cut", "empty", "unread", "refused", "fault")
     table = _table(("task", "samples", "tokens", *heads))
     for s in summaries:
         counts = (f"{s.counts[name]:,}" for name in names)

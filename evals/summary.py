@@ -30,6 +30,8 @@ class Limits:
     """Nothing to judge was found."""
     unparsable: float = 0.2
     """An answer was found that the verifier could not read."""
+    refused: float = 0.05
+    """Ended by the server's content filter."""
 
     def __post_init__(self) -> None:
         """Refuse what is no share."""
@@ -109,7 +111,7 @@ class Summary:
     expected_problems: int
     expected_samples: int
     counts: dict[str, int]
-    """By verdict status, and `truncated`, `empty`, `unparsable`."""
+    """By verdict status, and `truncated`, `empty`, `unparsable`, `refused`."""
     tokens: dict[str, float]
     """`total`, `mean` and `max` per sample."""
     published: tuple[Comparison, ...]
@@ -296,7 +298,7 @@ def _gather(task_ids: Iterable[str], records: Iterable[Record]) -> _Gathered:
     return _Gathered(judged, len(by_problem), len(tokens), dict(counts), tokens)
 
 
-_FLAGS = ("truncated", "empty", "unparsable")
+_FLAGS = ("truncated", "empty", "unparsable", "refused")
 
 
 def _points(share: float | None) -> float | None:

@@ -204,6 +204,9 @@ class _Connection(asyncio.Protocol):
         if path.startswith("/control/"):
             self.send(200, json.dumps(state.control(path[9:], body)).encode(), {"close": True})
             return
+        if path == "/version":
+            self.send(200, b'{"version": "mock 1.2"}', {})
+            return
         state.requests += 1
         if state.die_after is not None and state.requests > state.die_after:
             os._exit(9)

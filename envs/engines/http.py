@@ -28,6 +28,7 @@ __all__ = ["HttpConfig", "HttpEngine", "ServerInfo", "open_http"]
 _encode = json.JSONEncoder(ensure_ascii=False, allow_nan=False, separators=(",", ":")).encode
 _LONGEST_PAUSE_SECONDS = 30.0
 _SPARE_FILES = 256
+_VERSION_SECONDS = 5.0
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +41,8 @@ class ServerInfo:
     """What serves the model ("vllm", "sglang", …), where it says so."""
     max_model_len: int | None = None
     """Tokens of prompt and answer together, where it says so (vLLM)."""
+    version: str | None = None
+    """Of the server's program, where it says so (vLLM)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -108,10 +111,13 @@ class HttpEngine:
         if self._template is not None:
             out["template"] = "inline" if "{" in (config.template or "") else config.template
             out["template_sha256"] = template_digest(self._template)
+        else:
+            out["template"] = "the server's own"
         if config.extra_body:
             out["extra_body"] = dict(config.extra_body)
         if self._info is not None:
             out["server"] = self._info.owned_by
+            out["server_version"] = self._info.version
             out["max_model_len"] = self._info.max_model_len
         return out
 
@@ -135,8 +141,18 @@ class HttpEngine:
             raise self._unreachable(what) from error
         if response.status in (401, 403):
             raise self._refused("/models", response, 1)
-        self._info = _server_info(response, self.config.model)
+        info = _server_info(response, self.config.model)
+        self._info = replace(info, version=await self._version(line.pool))
         return self._info
+
+    async def _version(self, pool: HttpPool) -> str | None:
+        """What the server says at /version, which lies beside /v1; most have no such page."""
+        try:
+            response = await pool.get("/../version", _VERSION_SECONDS)
+            said = json.loads(response.body.decode())["version"] if response.status == 200 else None
+        except (ConnectFailed, ConnectionBroken, TimeoutError, ValueError, KeyError, TypeError):
+            return None
+        return said if isinstance(said, str) else None
 
     async def sample(self, prompts: Sequence[Prompt], params: SamplingParams) -> list[Completion]:
         """Return one completion per prompt, in order.

@@ -15,6 +15,7 @@ from __future__ import annotations
 import asyncio
 import base64
 import os
+import posixpath
 import socket
 import ssl
 from collections.abc import Coroutine
@@ -218,7 +219,7 @@ class HttpPool:
         return self._exchange(payload, timeout_seconds)
 
     def get(self, path: str, timeout_seconds: float) -> Coroutine[Any, Any, Response]:
-        """Fetch; raises what `post` does."""
+        """Fetch (`/../NAME` lies beside the shared path); raises what `post` does."""
         return self._exchange(self._head("GET", path) + b"0\r\n\r\n", timeout_seconds)
 
     async def aclose(self) -> None:
@@ -316,7 +317,7 @@ class HttpPool:
         """Everything before the value of Content-Length; the same for all requests to a path."""
         head = self._heads.get(f"{method} {path}")
         if head is None:
-            target = self._url.path.rstrip("/") + path
+            target = posixpath.normpath(self._url.path.rstrip("/") + path)
             if self._url.query:
                 target += f"?{self._url.query}"
             proxy_lines: list[str] = []

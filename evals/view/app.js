@@ -31,7 +31,7 @@ function drawScores(main) {
     "that were cut, empty or unreadable, which count as they were judged.")));
 }
 function scoreTable(run) {
-  const heads = ["task", "", "score", "95 % interval", "run noise", "maj@k", "pass@k", "samples", "wrong", "none", "cut", "empty", "unread", "fault", "tokens"];
+  const heads = ["task", "", "score", "95 % interval", "run noise", "maj@k", "pass@k", "samples", "wrong", "none", "cut", "empty", "unread", "refused", "fault", "tokens"];
   const table = h("table", { class: "scores" }, h("thead", {}, h("tr", {}, heads.map((text, i) => h("th", { class: i > 1 ? "number" : "" }, text)))));
   for (const task of run.tasks) {
     const s = task.summary, c = s.counts, open = (changes) => go({ ...DEFAULTS, run: run.side, view: "samples", task: task.name, ...changes });
@@ -44,13 +44,15 @@ function scoreTable(run) {
       h("td", { class: "number" }, s.run_noise === null ? "–" : `±${points(s.run_noise)}`),
       h("td", { class: "number" }, points(largest(s.metrics, "maj@"))), h("td", { class: "number" }, points(largest(s.metrics, "pass@"))),
       count(task.n, {}), count(c.wrong, { status: "w" }), count(c.no_answer, { status: "n" }), count(c.truncated, { flag: "truncated" }),
-      count(c.empty, { flag: "empty" }), count(c.unparsable, { flag: "unparsable" }), count(c.fault, { status: "f" }),
+      count(c.empty, { flag: "empty" }), count(c.unparsable, { flag: "unparsable" }), count(c.refused, { flag: "refused" }), count(c.fault, { status: "f" }),
       h("td", { class: "number" }, s.tokens ? brief(s.tokens.mean) : "–")),
-      (s.published || []).map((number) => h("tr", { class: "theirs" }, h("td", {}), h("td", { colspan: "14" },
+      (s.published || []).map((number) => h("tr", { class: "theirs" }, h("td", {}), h("td", { colspan: "15" },
         h("span", { class: `sentence ${number.reproduced ? "yes" : "no"}` }, number.sentence),
         ` · published ${number.score} ${number.model} (${number.metric})`, number.note ? `, ${number.note}` : "",
         h("span", { class: "faint" }, ` ${number.source}`)))),
-      (s.deviations || []).map((text) => h("tr", { class: "theirs" }, h("td", {}), h("td", { colspan: "14" }, h("span", { class: "faint" }, "differs: "), text)))));
+      Object.keys(s.groups || {}).length ? h("tr", { class: "theirs" }, h("td", {}), h("td", { colspan: "15" },
+        Object.entries(s.groups).map(([name, group], i) => [i ? " · " : "", `${name} `, h("b", {}, points(group.score)), h("span", { class: "faint" }, ` of ${whole(group.problems)}`)]))) : null,
+      (s.deviations || []).map((text) => h("tr", { class: "theirs" }, h("td", {}), h("td", { colspan: "15" }, h("span", { class: "faint" }, "differs: "), text)))));
   }
   return h("div", { class: "wide" }, table);
 }

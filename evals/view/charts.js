@@ -42,7 +42,8 @@ function brief(value) {
 
 // A score on 0 to 100 with its interval, and ticks where others have published theirs.
 function scoreBar(score, interval, published) {
-  const x = (value) => 4 + value * 1.92;
+  if (score === null || score < 0 || score > 100) return null; // a rating, or points of a contest
+  const x = (value) => 4 + Math.min(100, Math.max(0, value)) * 1.92;
   const picture = svg("svg", { viewBox: "0 0 200 22", class: "scorebar", role: "img",
     "aria-label": `score ${points(score)}` });
   picture.append(svg("line", { x1: x(0), x2: x(100), y1: 11, y2: 11, class: "track" }));
@@ -51,7 +52,7 @@ function scoreBar(score, interval, published) {
       svg("title", {}, `${number.model}: ${number.score}`)));
   if (interval)
     picture.append(svg("line", { x1: x(interval[0]), x2: x(interval[1]), y1: 11, y2: 11, class: "whisker" }));
-  if (score !== null) picture.append(svg("circle", { cx: x(score), cy: 11, r: 4.5, class: "dot" }));
+  picture.append(svg("circle", { cx: x(score), cy: 11, r: 4.5, class: "dot" }));
   return picture;
 }
 

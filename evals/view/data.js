@@ -6,7 +6,8 @@ const STATUS = {
   c: ["correct", "✓"], p: ["partial", "◐"], w: ["wrong", "✗"], n: ["no answer", "∅"], f: ["fault", "!"],
 };
 const STOP = { s: "stop", l: "length", t: "tool calls", u: "turns", c: "content filter", e: "error" };
-const FLAGS = [["truncated", 1], ["empty", 2], ["unparsable", 4]];
+// Bits of a hexadecimal digit a sample.
+const FLAGS = [["truncated", 1], ["empty", 2], ["unparsable", 4], ["refused", 8]];
 const runs = {};
 let comparison = null;
 

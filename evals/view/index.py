@@ -68,7 +68,7 @@ class IndexedTask:
             "numbers": None if numbers == usual else numbers,
             "status": "".join(_STATUSES[r.status] for r in records),
             "stop": "".join(_STOPS[place.stop] for place in self.places),
-            "flags": "".join(str(r.truncated + 2 * r.empty + 4 * r.unparsable) for r in records),
+            "flags": "".join(map(_flags, records)),
             "partial": {
                 i: r.reward for i, r in enumerate(records) if r.status is VerdictStatus.PARTIAL
             },
@@ -78,6 +78,11 @@ class IndexedTask:
             "answers": shown,
             "parts": list(parts),
         }
+
+
+def _flags(record: Record) -> str:
+    bits = record.truncated + 2 * record.empty + 4 * record.unparsable + 8 * record.refused
+    return f"{bits:x}"
 
 
 @dataclass(frozen=True, slots=True)

@@ -22,7 +22,7 @@ function filtered() {
     for (let i = 0; i < task.n; i++) {
       if (status.size && !status.has(task.status[i])) continue;
       if (stop.size && !stop.has(task.stop[i])) continue;
-      if (bits && !(task.flags[i] & bits)) continue;
+      if (bits && !(parseInt(task.flags[i], 16) & bits)) continue;
       if (task.tokens[i] < min || task.tokens[i] > max) continue;
       if (state.q && !Search.hits[task.index][i]) continue;
       if (state.only && !differs(task, i)) continue;
@@ -99,7 +99,7 @@ function filters() {
     chips("status", present("status", STATUS).map((letter) => [letter, `${STATUS[letter][1]} ${STATUS[letter][0]}`, letter])),
     h("div", { class: "line" },
       chips("stop", present("stop", STOP).map((letter) => [letter, `ended: ${STOP[letter]}`])),
-      chips("flag", FLAGS.filter(([, bit]) => runs[state.run].tasks.some((task) => [...new Set(task.flags)].some((f) => f & bit)))
+      chips("flag", FLAGS.filter(([, bit]) => runs[state.run].tasks.some((task) => [...new Set(task.flags)].some((f) => parseInt(f, 16) & bit)))
         .map(([name]) => [name, name]))),
     h("div", { class: "line" }, number("min", "tokens from"), number("max", "to"),
       h("button", { type: "button", class: "plain", onclick: clearFilters }, "clear")));

@@ -122,7 +122,7 @@ function episode(side, task, i, sample) {
   const facts = [["sample", sampleNumber(task, i)], ["stopped by", STOP[task.stop[i]]],
     ["tokens", task.tokens[i] ? whole(task.tokens[i]) : "not counted"], ["seconds", task.seconds[i]], ["seed", sample.seed ?? "–"]];
   if (task.status[i] === "p") facts.unshift(["reward", +task.partial[i].toFixed(4)]);
-  for (const [name, bit] of FLAGS) if (+task.flags[i] & bit) facts.push(["note", name]);
+  for (const [name, bit] of FLAGS) if (parseInt(task.flags[i], 16) & bit) facts.push(["note", name]);
   const head = h("div", { class: "verdict" }, statusBadge(task.status[i]),
     sample.verdict.extracted ? h("div", { class: "extracted" }, h("span", { class: "faint" }, "answer "),
       h("code", {}, sample.verdict.extracted.slice(0, 2000))) : null,

@@ -311,6 +311,8 @@ async def test_a_description_names_what_a_report_needs(open_mock: OpenEngine) ->
     assert described["model"] == "mock"
     assert described["template"] == "nemotron_cascade_2"
     assert len(described["template_sha256"]) == 64
+    assert described["server_version"] == "mock 1.2"
+    assert open_mock().describe()["template"] == "the server's own"
 
 
 async def test_check_tells_what_the_server_has(open_mock: OpenEngine) -> None:

@@ -79,7 +79,29 @@ def test_a_clean_run_exits_0_and_its_report_repeats_everything(
     assert task["deviations"] == ["temperature: 0.5 instead of 1.0"]
     assert report["versions"]["cascade"]
     assert report["engine"]["base_url"] == server.base_url
+    assert report["engine"]["server_version"] == "mock 1.2"
+    assert report["engine"]["template"] == "the server's own"
+    assert task["available_problems"] == 50
+    assert set(task["counts"]) == {
+        "correct", "partial", "wrong", "no_answer", "fault", "truncated", "empty", "unparsable",
+        "refused",
+    }  # fmt: skip
     assert report["command"].startswith("cascade-eval --task mini_arithmetic")
+
+
+def test_what_a_content_filter_ends_is_counted_and_shown(
+    eval_main: Any, server: MockServer, tmp_path: Path
+) -> None:
+    server.script(*[{"choice": {"finish_reason": "content_filter"}}] * 3)
+    code, out, _ = eval_main(
+        "--task", "mini_arithmetic", "--limit", 2, "--samples", 2, *_server_options(server),
+        "--out", tmp_path / "r",
+    )  # fmt: skip
+    assert code == 3
+    assert "refused in 3 of 4 samples (75.0%, the limit is 5%)" in " ".join(out.split())
+    counts = json.loads((tmp_path / "r" / "report.json").read_text())["tasks"]["mini_arithmetic"]
+    assert counts["counts"]["refused"] == 3
+    assert counts["samples"] == 4
 
 
 def test_published_numbers_stand_beside_ours(
