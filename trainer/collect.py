@@ -21,6 +21,7 @@ from typing import Annotated, Any, Protocol
 from cascade.envs.base import TextEnv
 from cascade.envs.engines import Engine
 from cascade.envs.engines.scripted import ScriptedEngine
+from cascade.envs.groups import judged_together
 from cascade.envs.registry import make_env
 from cascade.envs.rollout import derive_seed, rollout
 from cascade.envs.tasksets import TaskSet
@@ -106,6 +107,18 @@ class EnvPool:
         ids = tuple(task.id for task in self.tasks)
         return Domain(config.domain, ids, config.order, config.share, config.pass_rates)
 
+    async def judged(self, group: Sequence[Trajectory]) -> list[Trajectory]:
+        """Let an environment whose reward compares the episodes of a group judge them.
+
+        Raises:
+            ContractError, ConfigError: see `cascade.envs.groups.judged_together`.
+        """
+        env = self.take()
+        try:
+            return await judged_together(env, group)
+        finally:
+            self.give(env)
+
     async def episode(
         self, engine: Engine, params: SamplingParams, *, task_id: str, sample: int, seed: int,
         metadata: Mapping[str, Any],
@@ -145,8 +158,8 @@ class Group:
 
     @property
     def mean_reward(self) -> float:
-        """Observed pass rate."""
-        return sum(e.reward for e in self.episodes) / len(self.episodes)
+        """Observed pass rate. A preference has rewards in points of its own."""
+        return sum(e.verdict.reward for e in self.episodes) / len(self.episodes)
 
     @property
     def teaches(self) -> bool:
@@ -274,7 +287,10 @@ class Collector:
             jobs = [replace(job, attempt=attempt + 1) for job in faulty]
         groups = []
         for draw in draws:
-            episodes = [done[draw.number, sample] for sample in range(self._group_size)]
+            pool = self._pools[draw.domain]
+            episodes = await pool.judged(
+                [done[draw.number, sample] for sample in range(self._group_size)]
+            )
             group = Group(draw, tuple(e for e in episodes if not e.verdict.is_fault))
             counts["groups"] += 1
             counts["lost"] += len(episodes) - len(group.episodes)

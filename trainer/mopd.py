@@ -182,9 +182,8 @@ class MopdRun(GrpoRun):
     def _gaps(self, batch: Sequence[TrainSample]) -> dict[str, float]:
         """Return each domain's mean of abs(teacher - student) under the present weights, nats."""
         samples = [item.sample for item in batch]
-        teacher = [item.teacher_logprobs for item in batch]
-        if any(logprobs is None for logprobs in teacher):
-            teacher = list(self.teachers.logprobs(samples))
+        known = [item.teacher_logprobs for item in batch if item.teacher_logprobs is not None]
+        teacher = known if len(known) == len(batch) else self.teachers.logprobs(samples)
         sums: dict[str, float] = {}
         counts: dict[str, int] = {}
         for sample, theirs, ours in zip(

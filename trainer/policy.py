@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
     FloatArray = npt.NDArray[np.float32]
+    IntArray = npt.NDArray[np.int64]
 
 __all__ = ["Policy", "PolicyConfig", "TrainSample"]
 
@@ -108,6 +109,10 @@ class Policy:
     def logprobs(self, samples: Sequence[Sample]) -> list[FloatArray]:
         """Return the log-probabilities [T] of each sample, in nats; 0 where not sampled."""
         return self._scorer.logprobs(samples)
+
+    def likeliest(self, samples: Sequence[Sample], count: int) -> list[IntArray]:
+        """Return the ids [T, C] of the `count` likeliest tokens at each sampled position."""
+        return self._scorer.likeliest(samples, count)
 
     def update(self, batch: Sequence[TrainSample], loss: Loss) -> dict[str, float]:
         """Take one optimizer step on the loss of the whole batch.

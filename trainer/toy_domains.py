@@ -29,35 +29,30 @@ if TYPE_CHECKING:
 
 __all__ = ["DOMAINS", "PHRASES", "DomainSolutions", "DomainToy", "flawed", "solved"]
 
-_BEASTS = (
+BEASTS = (
     "ant", "bee", "cat", "dog", "elk", "fox", "gnu", "hen", "ibis", "jay", "koi", "lynx", "mole",
     "newt", "owl", "pig", "quail", "rat", "seal", "toad", "vole", "wasp", "yak", "zebu",
 )  # fmt: skip
-_KEYS = (
-    "id", "age", "name", "city", "size", "tag", "on", "day", "code", "unit", "price", "count",
-    "mail", "note", "level", "kind", "parts", "total",
+KEYS = (
+    "age", "id", "size", "pet", "ok", "rank", "tag", "sum", "win", "day", "kind", "hue", "cost",
+    "hour", "page", "unit", "year", "wet", "big", "seat",
 )  # fmt: skip
 
 PHRASES = (
     "</think>\n",
     # instruction following
-    "Write a few words. ", "Use each of these keywords in your response: ",
-    "Let the first word of your response be ", "Let the last word of your response be ",
-    *(f" {beast}" for beast in _BEASTS), *_BEASTS, '"', ", ",
+    "Write a few words. ", "Use ", "Begin with ", "End with ", *(f" {b}" for b in BEASTS), *BEASTS,
     # tool calling
-    "Functions: ", "\nAnswer with calls such as [f(x=1)]: ", "; ", "add(", "timer(", "light(",
-    "call(", "pay(", "roll(", "a: integer", "b: integer", "minutes: integer", "room: string",
-    "on: boolean", "name: string", "amount: number", "sides: integer", "times: integer", ")",
-    "add ", "set a timer of ", " minutes", "turn the ", " light ", "call ", "pay ", " euros",
-    "roll ", " dice of ", " sides", "hall", "attic", "study", "porch", "cellar", "on", "off",
-    "[add(a=", ", b=", "[timer(minutes=", '[light(room="', '", on=True)]', '", on=False)]',
-    '[call(name="', '")]', '[pay(name="', '", amount=', "[roll(sides=", ", times=", ")]",
+    "\nUse [f(x=1)]: ", "; ", ", ", "add(a: int, b: int)", "timer(min: int)",
+    "light(room: str, on: bool)", "call(name: str)", "pay(name: str, sum: float)",
+    "roll(n: int, sides: int)", "add ", "time ", " minutes", "turn the ", " light on", " light off",
+    "call ", "pay ", " euros", "roll ", " dice of ", " sides", "hall", "attic", "study", "porch",
+    "cellar", "[add(a=", ", b=", "[timer(min=", "[light(room='", "', on=True)]", "', on=False)]",
+    "[call(name='", "')]", "[pay(name='", "', sum=", "[roll(n=", ", sides=", ")]",
     # structured output
-    "Write JSON for this JSON Schema, all properties: ", '{"type":"object","properties":{',
-    *(f'"{key}":{{"type":"{kind}"}}' for key in _KEYS
-      for kind in ("string", "integer", "number", "boolean")),
-    '},"required":[', *(f'"{key}"' for key in _KEYS), "]}", "```json\n", "```python\n", "\n```",
-    '": ', "true", "false", "{", "}",
+    "Write JSON with these properties: ", *(f'{{"{key}":' for key in KEYS),
+    *(f'{{"{key}": ' for key in KEYS), '{"type":"integer"}}', '{"type":"boolean"}}', '{"enum":["',
+    '","', '"]}}', '"}', "true", "false",
     # preference
     "Write a note to ", " before the ", "greet", "thank", "congratulate", "comfort", "invite",
     "wake", "Hello", "Thank you", "Well done", "Take care", "Please come", "Good morning",
@@ -70,7 +65,7 @@ PHRASES = (
     "Write f(x) in Python, in one line.\n", *(f"\nf({x}) = " for x in (1, 2, 3, 10)), "f(0) = ",
     "f(0)=", ", f(1)-f(0)=1", "def f(x): return x", "f.py:\ndef f(x):\n    return x", "f.py\n",
     *(f"\nf({x}) should be " for x in (0, 1, 5)), "\nRepair f.py with one SEARCH/REPLACE block.",
-    "<<<<<<< SEARCH\n", "    return x", "\n=======\n", "\n>>>>>>> REPLACE",
+    "<<<<<<< SEARCH\n", "    return x", "\n=======\n", "\n>>>>>>> REPLACE", "```python\n", "\n```",
 )  # fmt: skip
 """Texts of the domains that are one token each, beyond those of the toy's own tokenizer."""
 
@@ -91,7 +86,7 @@ def _thinking(work: str, answer: str) -> str:
 def _instructions(task: Task, rng: random.Random, well: bool) -> str:
     if well:
         return _thinking("", str(task.metadata["solution"]))
-    return _thinking("", " ".join(rng.sample(_BEASTS, 3)))
+    return _thinking("", " ".join(rng.sample(BEASTS, 3)))
 
 
 def _choice(task: Task, rng: random.Random, well: bool) -> str:
@@ -106,15 +101,11 @@ def _choice(task: Task, rng: random.Random, well: bool) -> str:
 def _tool_calling(task: Task, rng: random.Random, well: bool) -> str:
     [call] = task.reference["calls"]
     arguments = dict(call["arguments"])
-    name = str(call["name"])
     if not well:
         key = rng.choice(list(arguments))
         arguments[key] = _spoilt(arguments[key], rng)
-    shown = ", ".join(
-        f"{key}={json.dumps(value) if isinstance(value, str) else repr(value)}"
-        for key, value in arguments.items()
-    )
-    return _thinking("", f"[{name}({shown})]")
+    shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
+    return _thinking("", f"[{call['name']}({shown})]")
 
 
 def _spoilt(value: Any, rng: random.Random) -> Any:
@@ -124,20 +115,17 @@ def _spoilt(value: Any, rng: random.Random) -> Any:
 
 
 def _structured_output(task: Task, rng: random.Random, well: bool) -> str:
-    kinds = {name: rule["type"] for name, rule in task.reference["schema"]["properties"].items()}
+    [(name, wanted)] = task.reference["schema"]["properties"].items()
+    kind = wanted.get("type", "enum")
     if not well:
-        name = rng.choice(list(kinds))
-        kinds[name] = rng.choice([kind for kind in _VALUES if kind != kinds[name]])
-    document = ", ".join(f'"{name}": {_VALUES[kind](rng)}' for name, kind in kinds.items())
-    return _thinking("", f"```json\n{{{document}}}\n```")
-
-
-_VALUES: Mapping[str, Callable[[random.Random], str]] = {
-    "string": lambda rng: f'"{rng.choice(_BEASTS)}"',
-    "integer": lambda rng: str(rng.randint(10, 99)),
-    "number": lambda rng: f"{rng.randint(10, 99)}.5",
-    "boolean": lambda rng: rng.choice(["true", "false"]),
-}
+        kind = rng.choice([other for other in ("integer", "boolean", "enum") if other != kind])
+    pets = wanted.get("enum", ("hen", "owl")) if well else BEASTS
+    value = {
+        "integer": str(rng.randint(1, 99)),
+        "boolean": rng.choice(["true", "false"]),
+        "enum": json.dumps(rng.choice(pets)),
+    }[kind]
+    return _thinking("", f'{{"{name}": {value}}}')
 
 
 def _preference(task: Task, rng: random.Random, well: bool) -> str:
@@ -205,6 +193,12 @@ DOMAINS: Mapping[str, str] = {
 """Kind of mini task -> the environment that judges it."""
 
 
+_COUNTS = {
+    "instructions": 350, "choice": 450, "tool_calling": 700, "structured_output": 500,
+    "preference": 220, "long_context": 800, "code": 280, "repair": 800,
+}  # fmt: skip
+
+
 def solved(kind: str, task: Task, rng: random.Random) -> str:
     """Return a right response to a mini task of difficulty 1.
 
@@ -233,8 +227,8 @@ def _solver(kind: str) -> Callable[[Task, random.Random, bool], str]:
 class DomainSolutions:
     """Solved tasks of the train split of all domains; implements `cascade.trainer` `Examples`."""
 
-    counts: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(DOMAINS, 800))
-    """Domain -> different tasks; as many as there are if there are fewer."""
+    counts: Mapping[str, int] = field(default_factory=lambda: dict(_COUNTS))
+    """Domain -> different tasks."""
     flaws: float = 0.4
     """Share of responses with a mistake."""
     seed: int = 0
