@@ -1,10 +1,10 @@
 """A cascade: stages trained one after another, every domain measured after each, forgetting undone.
 
 A `Cascade` is a recipe of stages with the domains that are measured, and a gate after each stage.
-The runner trains stage after stage in folders of their own, evaluates all domains, enters the
-checkpoint into the registry of teachers, and does what the gate says. Everything that is finished is
-on disk: the same command goes on where it was, and an appended stage is all that a new capability
-costs. Nothing here imports torch.
+The runner (`cascade.trainer.cascade_run`) trains stage after stage in folders of their own,
+measures all domains, enters the checkpoint into the registry of teachers, and does what the gate
+says. All that is finished is on disk: the same command goes on where it was, and a new capability
+is one more stage at the end. Nothing here imports torch.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ class CascadeStage:
     gate: Gate = field(default_factory=Continue)
     """Decides how the cascade goes on."""
     rival: Stage | None = None
-    """Another stage that is run from the same start, only to be compared; its weights go nowhere."""
+    """Another stage that is run from the same start, only to be compared."""
 
     @property
     def name(self) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import html
 import os
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -199,13 +199,8 @@ def _samples(lines: Sequence[Mapping[str, Any]]) -> Series:
     return points
 
 
-def matrix_svg(
-    results: Sequence[StageResult],
-    domains: Sequence[str],
-    say: Callable[[float], str] | None = None,
-) -> str:
-    """Draw the forgetting matrix as one SVG for guides; `say` writes a cell's score."""
-    write = say or (lambda mean: f"{100 * mean:.0f}")
+def matrix_svg(results: Sequence[StageResult], domains: Sequence[str]) -> str:
+    """Draw the forgetting matrix as one SVG, for guides."""
     left, top, width, height = 150, 30, 96, 26
     wide, high = left + width * len(domains) + 10, top + height * len(results) + 10
     parts = [
@@ -229,6 +224,6 @@ def matrix_svg(
                 f'<rect x="{x + 1}" y="{y + 1}" width="{width - 2}" height="{height - 2}" '
                 f'fill="{_colour(score.mean)}" stroke="{frame}" stroke-width="2"/>'
                 f'<text x="{x + width / 2}" y="{y + 17}" text-anchor="middle" '
-                f'font-weight="{weight}">{write(score.mean)}</text>'
+                f'font-weight="{weight}">{100 * score.mean:.0f}</text>'
             )
     return "".join([*parts, "</svg>\n"])

@@ -3,7 +3,7 @@
 A run lives in one folder::
 
     results/STAGE.json   settings, start, scores of a stage that is trained (or being measured)
-    stages/STAGE/        the run of a stage as `cascade.trainer.loop` makes it; final/ has its weights
+    stages/STAGE/        the run of a stage (`cascade.trainer.loop`); final/ has its weights
     rivals/STAGE/        likewise, of a stage that is only compared
     registry.json        checkpoints with scores and checksums; made anew from the results
     replaced/            what was set aside because the recipe was edited
@@ -105,7 +105,7 @@ async def run_cascade(
     *,
     rerun: bool = False,
     say: Callable[[str], None] = print,
-    quiet: bool = False,
+    every: int = 1,
 ) -> list[StageResult]:
     """Run a cascade to its end, from wherever it is.
 
@@ -114,7 +114,7 @@ async def run_cascade(
         folder: of the run; made if it is not there.
         rerun: set finished stages aside whose settings have changed, and train them again.
         say: shows a line.
-        quiet: show no console of the stages' steps.
+        every: without a terminal, steps between lines of a stage.
 
     Returns:
         The results in the order in which the stages were trained, inserted ones included.
@@ -128,7 +128,7 @@ async def run_cascade(
 
     with RunFolder(folder).locked():
         try:
-            return await _CascadeRun(cascade, CascadeFolder(folder), say, quiet).go(rerun)
+            return await _CascadeRun(cascade, CascadeFolder(folder), say, every).go(rerun)
         except OSError as error:
             raise TrainingError(
                 f"cannot write in {folder}: {error}; what is finished is safe: make room, then run "
@@ -140,12 +140,12 @@ class _CascadeRun:
     """One process's part of a cascade."""
 
     def __init__(
-        self, cascade: Cascade, place: CascadeFolder, say: Callable[[str], None], quiet: bool
+        self, cascade: Cascade, place: CascadeFolder, say: Callable[[str], None], every: int
     ) -> None:
         self.cascade = cascade
         self.place = place
         self.say = say
-        self.quiet = quiet
+        self.every = max(1, every)
         self.done: list[StageResult] = []
 
     async def go(self, rerun: bool) -> list[StageResult]:
@@ -212,8 +212,7 @@ class _CascadeRun:
             checkpoint_every=self.cascade.checkpoint_every,
             threads=self.cascade.threads,
         )
-        every = stage.steps + 1 if self.quiet else 1
-        watch = Watch(recipe.name, recipe.total_steps, every=every)
+        watch = Watch(recipe.name, recipe.total_steps, every=self.every)
         await train(recipe, folder, resume=True, watch=watch)
 
     async def _train_rival(self, stage: CascadeStage, start: str) -> None:
@@ -341,8 +340,7 @@ class _CascadeRun:
             for name in self._on_disk_of(stage):
                 seen.add(name)
                 held = self._held_settings(name)
-                inserted = name != stage.name
-                now = {**held, "start": start} if inserted else self._settings(stage.stage, start)
+                now = self._settings(_stage_named(name, stage), start)
                 found = list(changes(held, now))
                 if found and not stale:
                     edits += [f"{name}: {line}" for line in found]
@@ -374,11 +372,19 @@ class _CascadeRun:
         return dict(_read_json(self.place.stage(name) / "settings.json"))
 
 
+def _stage_named(name: str, stage: CascadeStage) -> Stage:
+    """Return the stage itself, or the one that its gate inserts, called `name`."""
+    inserted = getattr(stage.gate, "stage", None)
+    if name == stage.name or inserted is None:
+        return stage.stage
+    return replace(inserted, name=name)  # type: ignore[no-any-return]
+
+
 def _with_registry(stage: Stage, path: Path) -> Stage:
     """Tell a stage that looks for teachers where they are."""
     names = [entry.name for entry in fields(stage)]  # type: ignore[arg-type]
     if "registry" in names and getattr(stage, "registry", None) is None:
-        return replace(stage, registry=str(path.absolute()))  # type: ignore[type-var, no-any-return]
+        return replace(stage, registry=str(path.absolute()))  # type: ignore[type-var]
     return stage
 
 

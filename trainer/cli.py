@@ -7,9 +7,14 @@ import asyncio
 import sys
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from cascade import __version__
 from cascade.errors import CascadeError
+
+if TYPE_CHECKING:
+    from cascade.trainer.cascade import Cascade
+    from cascade.trainer.recipe import Recipe
 
 __all__ = ["build_parser", "main"]
 
@@ -18,6 +23,8 @@ examples:
   cascade-train recipes/tiny_math.py --run-dir runs/tiny
   cascade-train recipes/tiny_math.py --run-dir runs/tiny --resume
   cascade-train recipes/tiny_math.py --run-dir runs/b --set seed=1 --set grpo.learning_rate=1e-4
+  cascade-train recipes/tiny_cascade.py    a cascade: the same command goes on where it was
+  cascade-train order recipes/tiny_cascade.py    which order of stages forgets least
 
 --set takes top-level fields (steps, checkpoint_every, seed, …) and fields of a stage by its name.
 exit codes: 0 done; 2 could not run, or stopped with an error; 130 interrupted (--resume goes on)
@@ -27,9 +34,13 @@ _COULD_NOT_RUN, _INTERRUPTED = 2, 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the command line and return its exit code; errors are one line on standard error."""
-    args = build_parser().parse_args(arguments)
+    words = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        return _run(args)
+        if words[:1] == ["order"]:
+            from cascade.trainer.order import main as order
+
+            return order(words[1:])
+        return _run(build_parser().parse_args(words))
     except CascadeError as error:
         print(f"cascade-train: {error}", file=sys.stderr)
         return _COULD_NOT_RUN
@@ -49,8 +60,14 @@ def build_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=f"cascade-train {__version__}")
     parser.add_argument("recipe", metavar="RECIPE", help="a Python file that defines recipe()")
-    parser.add_argument("--run-dir", type=Path, required=True, metavar="DIR", help="of this run")
+    parser.add_argument(
+        "--run-dir", type=Path, metavar="DIR", help="of this run (default runs/RECIPE)"
+    )
     parser.add_argument("--resume", action="store_true", help="go on with the run in DIR")
+    parser.add_argument(
+        "--rerun", action="store_true",
+        help="cascades: set stages aside whose settings were edited, and train them again",
+    )  # fmt: skip
     parser.add_argument(
         "--set", action="append", default=[], metavar="FIELD=VALUE", dest="assignments",
         help="change a setting; may be given several times",
@@ -67,15 +84,32 @@ def build_parser() -> argparse.ArgumentParser:
 
 
 def _run(args: argparse.Namespace) -> int:
+    from cascade.trainer.cascade import Cascade
+    from cascade.trainer.models import require
+    from cascade.trainer.recipe import recipe_of, run_recipe_file
+    from cascade.trainer.settings import override
+
+    made = run_recipe_file(args.recipe)
+    require("torch", "transformers")
+    args.run_dir = args.run_dir or Path("runs") / Path(args.recipe).stem
+    if isinstance(made, Cascade):
+        return _run_cascade(override(made, args.assignments), args)
+    return _run_recipe(override(recipe_of(made, args.recipe), args.assignments), args)
+
+
+def _run_cascade(cascade: Cascade, args: argparse.Namespace) -> int:
+    from cascade.trainer.cascade_run import run_cascade
+
+    asyncio.run(run_cascade(cascade, args.run_dir, rerun=args.rerun, every=args.log_every))
+    print(f"what each stage did to each domain is in {args.run_dir / 'index.html'}")
+    return 0
+
+
+def _run_recipe(recipe: Recipe, args: argparse.Namespace) -> int:
     from cascade.trainer.console import Watch
     from cascade.trainer.loop import train
     from cascade.trainer.metrics import open_sink
-    from cascade.trainer.models import require
-    from cascade.trainer.recipe import load_recipe
-    from cascade.trainer.settings import override
 
-    recipe = override(load_recipe(args.recipe), args.assignments)
-    require("torch", "transformers")
     watch = Watch(recipe.name, recipe.total_steps, every=max(1, args.log_every))
     sinks = [open_sink(name, args.run_dir, recipe.name) for name in args.log]
     final = asyncio.run(train(recipe, args.run_dir, resume=args.resume, watch=watch, sinks=sinks))

@@ -237,6 +237,30 @@ def load_recipe(path: str) -> Recipe:
     Raises:
         ConfigError: no such file, it defines no ``recipe``, or that returns something else.
     """
+    return recipe_of(run_recipe_file(path), path)
+
+
+def recipe_of(made: object, path: str) -> Recipe:
+    """Return what the recipe file at `path` made, if it is a recipe.
+
+    Raises:
+        ConfigError: it is something else.
+    """
+    if not isinstance(made, Recipe):
+        raise ConfigError(
+            f"{path} must define recipe() -> Recipe (or Cascade, where one can be run), got "
+            f"{type(made).__name__}"
+        )
+    return made
+
+
+def run_recipe_file(path: str) -> object:
+    """Return what a recipe file's ``recipe()`` makes: a `Recipe`, or a `Cascade`.
+
+    Raises:
+        UnknownNameError: no such file.
+        ConfigError: it is not a Python file.
+    """
     file = Path(path)
     if not file.is_file():
         near = [str(p) for p in file.parent.glob("*.py")] if file.parent.is_dir() else []
@@ -249,7 +273,4 @@ def load_recipe(path: str) -> Recipe:
     sys.modules[name] = module  # dataclasses defined in the file look themselves up there
     spec.loader.exec_module(module)
     made = getattr(module, "recipe", None)
-    recipe = made() if callable(made) else made
-    if not isinstance(recipe, Recipe):
-        raise ConfigError(f"{path} must define recipe() -> cascade.trainer.recipe.Recipe")
-    return recipe
+    return made() if callable(made) else made

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.envs.code import mini as code
 from cascade.envs.long_context import mini as long_context
-from cascade.envs.mini import solution
+from cascade.envs.mini import solution, split_of
 from cascade.envs.preference import mini as preference
 from cascade.envs.repair import mini as repair
 from cascade.envs.tasksets import MiniSource
@@ -194,8 +194,8 @@ DOMAINS: Mapping[str, str] = {
 
 
 _COUNTS = {
-    "instructions": 350, "choice": 450, "tool_calling": 700, "structured_output": 500,
-    "preference": 220, "long_context": 800, "code": 280, "repair": 800,
+    "instructions": 400, "choice": 450, "tool_calling": 600, "structured_output": 400,
+    "preference": 220, "long_context": 1000, "code": 280, "repair": 700,
 }  # fmt: skip
 
 
@@ -229,8 +229,10 @@ class DomainSolutions:
 
     counts: Mapping[str, int] = field(default_factory=lambda: dict(_COUNTS))
     """Domain -> different tasks."""
-    flaws: float = 0.4
+    flaws: float = 0.3
     """Share of responses with a mistake."""
+    num_sums: int = 3000
+    """Bare sums and differences, which the choices need."""
     seed: int = 0
 
     def load(self, tokenizer: PreTrainedTokenizerBase) -> list[Example]:
@@ -243,4 +245,17 @@ class DomainSolutions:
                 write = flawed if rng.random() < self.flaws else solved
                 said = write(kind, task, rng)
                 conversations.append((*task.messages, {"role": "assistant", "content": said}))
-        return encode_conversations(tokenizer, conversations)
+        return [*encode_conversations(tokenizer, conversations), *self._sums(tokenizer, rng)]
+
+    def _sums(self, tokenizer: PreTrainedTokenizerBase, rng: random.Random) -> list[Example]:
+        """Problem and working alone; none whose problem is held out."""
+        examples: list[Example] = []
+        while len(examples) < self.num_sums:
+            a, b = rng.randint(1, 25), rng.randint(1, 25)
+            a, sign, b = (a, "+", b) if rng.random() < 0.5 else (max(a, b), "-", min(a, b))
+            problem = f"What is {a} {sign} {b}?"
+            if split_of(problem) == "train":
+                work = f"{a}{sign}{b}={a + b if sign == '+' else a - b}\n"
+                ids, tail = (tokenizer(text)["input_ids"] for text in (f"{problem}\n", work))
+                examples.append(Example((*ids, *tail), len(ids)))
+        return examples

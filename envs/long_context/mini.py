@@ -1,8 +1,9 @@
 """Mini tasks of long context: notes, and a question about one of them or about two together.
 
-Difficulty 1 and 2 hide one needle among 8 or 32 notes. From 3 on, two notes have to be joined: who
-somebody asked, and that person's number; 5 hides them among 96. A task is a pure function of
-``(difficulty, split, seed, index)``; splits share no question with its notes.
+Difficulty 1 hides one needle among 6 notes, 2 among 32 with names that occur more than once. From
+3 on, two notes have to be joined: who somebody asked, and that person's number; 5 hides them among
+96. A task is a pure function of ``(difficulty, split, seed, index)``; splits share no question with
+its notes.
 """
 
 from __future__ import annotations
@@ -19,13 +20,15 @@ NAMES = (
     "Ned", "Oda", "Pam", "Quy", "Ron", "Sue", "Tom", "Uma", "Vic", "Wim", "Xia", "Yan", "Zoe",
 )  # fmt: skip
 THINGS = ("box", "key", "lamp", "map", "pen")
-_NOTES = {1: 8, 2: 32, 3: 8, 4: 32, 5: 96}
+_NOTES = {1: 6, 2: 32, 3: 8, 4: 32, 5: 96}
 _Draft = tuple[list[str], str, str, str]
 """Notes, question, answer, working."""
 
 
 def _draft(rng: random.Random, difficulty: int) -> _Draft:
     pairs = [(name, thing) for name in NAMES for thing in THINGS]
+    if difficulty == 1:  # each name once
+        pairs = [(name, rng.choice(THINGS)) for name in NAMES]
     owned = rng.sample(pairs, _NOTES[difficulty])
     numbers = {pair: rng.randint(10, 99) for pair in owned}
     notes = [f"{name} {thing} {number}" for (name, thing), number in numbers.items()]
