@@ -1,8 +1,8 @@
 """The cascade of Nemotron-Cascade 2 in miniature: eight domains, a toy model, two cores.
 
-SFT -> IF-RL -> multi-domain RL -> MOPD -> RLHF -> long-context RL -> code RL -> SWE RL, and MOPD once
-more if something was forgotten in the end. Every domain has a mini task set; the fine-tuning gives
-the toy each skill together with a habit of mistakes, which the stages then take away. What is
+SFT -> IF-RL -> multi-domain RL -> MOPD -> RLHF -> long-context RL -> code RL -> SWE RL, and MOPD
+once more if something was forgotten in the end. Every domain has a mini task set; the fine-tuning
+gives the toy each skill together with a habit of mistakes, which the stages then take away. What is
 measured is the mean reward at temperature 1 on problems that no stage trains on.
 """
 

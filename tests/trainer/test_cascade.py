@@ -29,6 +29,7 @@ from cascade.trainer.cascade import (
 )
 from cascade.trainer.cascade_run import CascadeFolder, StageResult, run_cascade
 from cascade.trainer.heldout import HeldOut, Sampler
+from cascade.trainer.order import measure_interference, report, suggest_order
 from cascade.trainer.recipe import Context, StageRun
 from cascade.trainer.registry import Registry, weights_digest
 from cascade.trainer.tokenizer import toy_tokenizer
@@ -289,3 +290,28 @@ def test_a_cascade_that_cannot_run_is_refused(
 ) -> None:
     with pytest.raises(error, match=why):
         cascade(**changes) if "stages" not in changes else replace(cascade(), **changes)
+
+
+def test_an_order_is_suggested_that_loses_least(tmp_path: Path) -> None:
+    """`choice_rl` hurts math, `math_rl` hurts nothing: so math has to come last."""
+    math_rl = CascadeStage(stage=Teach("math_rl", {"math": 1.0}, steps=5), learns=("math",))
+    given = cascade(FIRST, math_rl, SECOND)
+    opened.clear()
+    measured = asyncio.run(measure_interference(given, tmp_path, steps=2))
+    assert opened == ["sft", "math_rl", "choice_rl"]
+    assert measured.effect("choice_rl", "math")[0] == pytest.approx(-0.4)
+    assert measured.loss("choice_rl", "math_rl") == pytest.approx(0.4)
+    assert measured.loss("math_rl", "choice_rl") == 0
+    order, cost = suggest_order(measured, ["math_rl", "choice_rl"])
+    assert (order, cost) == (["choice_rl", "math_rl"], 0)
+    assert measured.cost(["math_rl", "choice_rl"]) == pytest.approx(0.4)
+    shown = report(measured, ["math_rl", "choice_rl"])
+    assert "-40.0*" in shown
+    assert "suggested order loses  0.0 points: choice_rl -> math_rl" in shown
+    opened.clear()
+    asyncio.run(measure_interference(given, tmp_path, steps=2))
+    assert opened == []
+    harmless = replace(measured, after=dict.fromkeys(measured.after, measured.before))
+    assert suggest_order(harmless, ["math_rl", "choice_rl"])[0] == ["math_rl", "choice_rl"]
+    with pytest.raises(ConfigError, match="at least two"):
+        asyncio.run(measure_interference(cascade(), tmp_path / "b", steps=2))
