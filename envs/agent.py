@@ -10,6 +10,8 @@ from __future__ import annotations
 
 import abc
 import json
+from collections.abc import Mapping, Sequence
+from typing import Any
 
 from cascade.envs.base import TextEnv, Turn
 from cascade.envs.toolworld import ToolResult
@@ -19,7 +21,7 @@ from cascade.verifiers.tools import Call
 
 __all__ = ["MAX_CALLS", "MAX_RESULT_CHARACTERS", "AgentEnv", "tool_message"]
 
-MAX_CALLS = 32
+MAX_CALLS = 128
 """Calls that one message may make; those beyond are not carried out."""
 MAX_RESULT_CHARACTERS = 50_000
 """A longer result is cut, so that no call can fill a context."""
@@ -35,6 +37,11 @@ class AgentEnv(TextEnv):
     format: tools.CallFormat = "auto"
     """How calls are written in a message."""
 
+    @property
+    def declared(self) -> Sequence[Mapping[str, Any]]:
+        """The tools whose declarations say what type a value without quotes has."""
+        return self.task.tools
+
     @abc.abstractmethod
     def carry_out(self, call: Call) -> ToolResult:
         """Do what a call asks and return what the model is told."""
@@ -45,7 +52,7 @@ class AgentEnv(TextEnv):
 
     def respond(self, text: str) -> Turn:
         """Carry out the calls of a message, or answer one that has none."""
-        parsed = tools.parse_calls(text, self.format, self.task.tools)
+        parsed = tools.parse_calls(text, self.format, self.declared)
         if not parsed.calls and not parsed.malformed:
             if not parsed.text:
                 return Turn(verdict=Verdict.no_answer("neither a call nor a text"))

@@ -19,6 +19,7 @@ from cascade.errors import ConfigError, UnknownNameError
 __all__ = ["env_class", "env_ids", "make_env", "register_with_gymnasium"]
 
 _ENVS: Mapping[str, str] = {
+    "cascade/BfclMultiTurn-v0": "cascade.envs.bfcl:BfclMultiTurnEnv",
     "cascade/Code-v0": "cascade.envs.code.env:CodeEnv",
     "cascade/Math-v0": "cascade.envs.math:MathEnv",
     "cascade/MultipleChoice-v0": "cascade.envs.multiple_choice:MultipleChoiceEnv",

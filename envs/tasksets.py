@@ -165,6 +165,7 @@ _GENERATORS: Mapping[str, str] = {
     "code": "cascade.envs.code.mini:mini_task",
     "workplace": "cascade.envs.workplace.tasks:mini_task",
     "pantry": "cascade.envs.pantry.mini:mini_task",
+    "ledger": "cascade.envs.bfcl.mini:mini_task",
     "customers": "cascade.envs.tau2.mini:mini_task",
     "pairwise": "cascade.envs.pairwise.mini:mini_task",
     "graded": "cascade.envs.graded.mini:mini_task",

@@ -19,7 +19,7 @@ from cascade.errors import DataError, DataNotFoundError
 from cascade.types import Message, Task
 from cascade.verifiers import tools
 
-__all__ = ["BfclSource", "bfcl_task", "openai_tools"]
+__all__ = ["BfclSource", "bfcl_task", "openai_tools", "read_lines"]
 
 _OLD = "bfcl_v1_2024-08-11"
 _NEW = "bfcl"
@@ -150,8 +150,8 @@ def _read_category(category: str, data_dir: Path | None) -> tuple[Sequence[Row],
     ]
     for questions, answers in places:
         if questions.is_file():
-            found = () if category == "irrelevance" else _lines(answers)
-            return _lines(questions), found
+            found = () if category == "irrelevance" else read_lines(answers)
+            return read_lines(questions), found
     looked = "; ".join(str(questions) for questions, _ in places)
     raise DataNotFoundError(
         f"BFCL's category {category!r} is not on this machine (looked at: {looked}). Put the "
@@ -159,7 +159,12 @@ def _read_category(category: str, data_dir: Path | None) -> tuple[Sequence[Row],
     )
 
 
-def _lines(path: Path) -> list[Row]:
+def read_lines(path: Path) -> list[Row]:
+    """Read JSON lines, whatever the file's name ends in.
+
+    Raises:
+        DataNotFoundError, DataError: there is no such file, or a line is no JSON.
+    """
     if not path.is_file():
         raise DataNotFoundError(f"there is no file {str(path)!r}")
     raw = path.read_bytes()

@@ -17,6 +17,7 @@ from cascade.types import VerdictStatus
 
 MINI = [name for name in source_names() if isinstance(find_source(name), MiniSource)]
 ENV_OF = {
+    "mini_ledger": "cascade/BfclMultiTurn-v0",
     "mini_customers": "cascade/Tau2-v0",
     "mini_code": "cascade/Code-v0",
     "mini_choice": "cascade/MultipleChoice-v0",
