@@ -14,7 +14,9 @@ from cascade.evals.view.parts import script_call, write_parts
 
 __all__ = ["build_view"]
 
-_PAGE = ("index.html", "view.css", "data.js", "charts.js", "transcript.js", "samples.js", "app.js")
+_COPIED = (
+    "view.css", "data.js", "charts.js", "transcript.js", "samples.js", "pages.js", "app.js"
+)  # fmt: skip
 _MARK = "<!-- cascade-eval view -->"
 
 
@@ -54,7 +56,7 @@ def _write(folder: Path, runs: Mapping[str, IndexedRun], comparison: Any) -> Pat
         script = script_call("cascadeComparison", comparison)
         (data / "comparison.js").write_text(script, encoding="ascii")
     source = Path(__file__).parent
-    for name in _PAGE[1:]:
+    for name in _COPIED:
         shutil.copyfile(source / name, folder / name)
     scripts = [f"data/{side}.js" for side in runs]
     if comparison is not None:

@@ -3,11 +3,27 @@
 // A sample is known by (side, task index, index within the task).
 
 const STATUS = {
-  c: ["correct", "✓"], p: ["partial", "◐"], w: ["wrong", "✗"], n: ["no answer", "∅"], f: ["fault", "!"],
+  c: ["correct", "✓"],
+  p: ["partial", "◐"],
+  w: ["wrong", "✗"],
+  n: ["no answer", "∅"],
+  f: ["fault", "!"],
 };
-const STOP = { s: "stop", l: "length", t: "tool calls", u: "turns", c: "content filter", e: "error" };
+const STOP = {
+  s: "stop",
+  l: "length",
+  t: "tool calls",
+  u: "turns",
+  c: "content filter",
+  e: "error",
+};
 // Bits of a hexadecimal digit a sample.
-const FLAGS = [["truncated", 1], ["empty", 2], ["unparsable", 4], ["refused", 8]];
+const FLAGS = [
+  ["truncated", 1],
+  ["empty", 2],
+  ["unparsable", 4],
+  ["refused", 8],
+];
 const runs = {};
 let comparison = null;
 
@@ -30,7 +46,9 @@ function cascadeRun(side, run) {
   });
   runs[side] = run;
 }
-function cascadeComparison(value) { comparison = value; }
+function cascadeComparison(value) {
+  comparison = value;
+}
 
 const sampleNumber = (task, i) =>
   task.numbers ? task.numbers[i] : i - task.start[task.problemOf[i]];
@@ -48,9 +66,13 @@ function findSample(task, id, number) {
 
 // Mean reward of a problem over its judged samples, or null.
 function problemScore(task, problem) {
-  let sum = 0, judged = 0;
+  let sum = 0,
+    judged = 0;
   for (let i = task.start[problem]; i < task.start[problem + 1]; i++)
-    if (task.status[i] !== "f") { sum += rewardOf(task, i); judged++; }
+    if (task.status[i] !== "f") {
+      sum += rewardOf(task, i);
+      judged++;
+    }
   return judged ? sum / judged : null;
 }
 
@@ -66,12 +88,16 @@ function twin(side, task, i) {
 // Parts of transcripts: a script tag each, since a page from disk may not fetch. The parts that were
 // used last stay in memory.
 const Parts = {
-  kept: new Map(), waiting: new Map(), most: 40,
+  kept: new Map(),
+  waiting: new Map(),
+  most: 40,
   of(task, i) {
-    let low = 0, high = task.parts.length - 1;
+    let low = 0,
+      high = task.parts.length - 1;
     while (low < high) {
       const middle = (low + high + 1) >> 1;
-      if (task.parts[middle] <= i) low = middle; else high = middle - 1;
+      if (task.parts[middle] <= i) low = middle;
+      else high = middle - 1;
     }
     return low;
   },
@@ -85,7 +111,10 @@ const Parts = {
     }
     if (this.waiting.has(key)) return this.waiting.get(key).promise;
     const entry = {};
-    entry.promise = new Promise((resolve, reject) => { entry.resolve = resolve; entry.reject = reject; });
+    entry.promise = new Promise((resolve, reject) => {
+      entry.resolve = resolve;
+      entry.reject = reject;
+    });
     this.waiting.set(key, entry);
     const script = document.createElement("script");
     script.src = `data/${key}.js`;
@@ -116,8 +145,19 @@ function cascadePart(side, task, part, value) {
 
 // The state is the URL's fragment: whatever is on the screen can be linked to.
 const DEFAULTS = {
-  view: "scores", run: "a", task: "", problem: "", sample: "", status: "", stop: "", flag: "",
-  only: "", min: "", max: "", q: "", order: "",
+  view: "scores",
+  run: "a",
+  task: "",
+  problem: "",
+  sample: "",
+  status: "",
+  stop: "",
+  flag: "",
+  only: "",
+  min: "",
+  max: "",
+  q: "",
+  order: "",
 };
 const state = { ...DEFAULTS };
 function readState() {
@@ -147,7 +187,13 @@ function set(changes) {
 
 // Full-text search: parts one after the other, hits marked as they are found.
 const Search = {
-  text: "", side: "", hits: null, done: 0, total: 0, running: false, failed: "",
+  text: "",
+  side: "",
+  hits: null,
+  done: 0,
+  total: 0,
+  running: false,
+  failed: "",
   start(text, side) {
     if (text === this.text && side === this.side) return;
     Object.assign(this, { text, side, done: 0, failed: "", running: !!text });
@@ -155,7 +201,10 @@ const Search = {
     this.total = runs[side].tasks.reduce((sum, task) => sum + task.parts.length, 0);
     if (text) this.scan(text.toLowerCase(), side);
   },
-  stop() { this.running = false; onSearch(); },
+  stop() {
+    this.running = false;
+    onSearch();
+  },
   async scan(text, side) {
     const mine = this.hits;
     let shown = performance.now();
@@ -164,8 +213,15 @@ const Search = {
       for (let part = 0; part < task.parts.length; part++) {
         if (!this.running || mine !== this.hits) return;
         try {
-          this.markPart(await Parts.load(side, task, part), text, mine[task.index], task.parts[part]);
-        } catch (error) { this.failed = error.message; }
+          this.markPart(
+            await Parts.load(side, task, part),
+            text,
+            mine[task.index],
+            task.parts[part],
+          );
+        } catch (error) {
+          this.failed = error.message;
+        }
         if (mine !== this.hits) return;
         this.done++;
         if (performance.now() - shown > 200) {
@@ -175,11 +231,15 @@ const Search = {
         }
       }
     }
-    if (mine === this.hits) { this.running = false; onSearch(); }
+    if (mine === this.hits) {
+      this.running = false;
+      onSearch();
+    }
   },
   markIndex(task, text, hits) {
     task.problems.forEach((id, problem) => {
-      if (id.toLowerCase().includes(text)) hits.fill(1, task.start[problem], task.start[problem + 1]);
+      if (id.toLowerCase().includes(text))
+        hits.fill(1, task.start[problem], task.start[problem + 1]);
     });
   },
   markPart(part, text, hits, first) {

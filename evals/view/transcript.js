@@ -25,7 +25,9 @@ function textBlock(text, name = "text") {
 function marked(text, query) {
   const out = document.createDocumentFragment();
   const lower = query ? text.toLowerCase() : "";
-  let from = 0, at, marks = 0;
+  let from = 0,
+    at,
+    marks = 0;
   // Lower case can be longer than the text (İ): positions then do not fit, and nothing is marked.
   if (query && lower.length === text.length)
     while (marks++ < 500 && (at = lower.indexOf(query, from)) >= 0) {
@@ -43,10 +45,15 @@ function messageCard(message) {
   const role = String(message.role || "?");
   const head = h("div", { class: "role" }, message.name ? `${role} · ${message.name}` : role);
   if (message.tokens) head.append(h("span", { class: "faint" }, `${whole(message.tokens)} tokens`));
-  const card = h("section", { class: `message ${["system", "user", "assistant", "tool"].includes(role) ? role : "user"}` }, head);
+  const card = h(
+    "section",
+    { class: `message ${["system", "user", "assistant", "tool"].includes(role) ? role : "user"}` },
+    head,
+  );
   let content = message.content ?? "";
   if (typeof content !== "string") content = JSON.stringify(content, null, 2);
-  let reasoning = message.reasoning_content ?? "", closed = true;
+  let reasoning = message.reasoning_content ?? "",
+    closed = true;
   if (role === "assistant") {
     const own = !reasoning && THINKING.exec(content);
     if (own) {
@@ -56,44 +63,82 @@ function messageCard(message) {
     }
   }
   if (reasoning) card.append(reasoningFold(String(reasoning), closed));
-  if (role === "assistant") withCalls(card, content); else card.append(textBlock(content));
+  if (role === "assistant") withCalls(card, content);
+  else card.append(textBlock(content));
   for (const call of Array.isArray(message.tool_calls) ? message.tool_calls : [])
     card.append(callCard(call?.function?.name, call?.function?.arguments));
   return card;
 }
 function reasoningFold(text, closed) {
-  const fold = h("details", { class: "reasoning" },
-    h("summary", {}, `Reasoning, ${whole(text.length)} characters`, closed ? "" : h("b", {}, "never closed")));
-  fold.addEventListener("toggle", () => { if (fold.open && fold.children.length === 1) fold.append(textBlock(text)); });
+  const fold = h(
+    "details",
+    { class: "reasoning" },
+    h(
+      "summary",
+      {},
+      `Reasoning, ${whole(text.length)} characters`,
+      closed ? "" : h("b", {}, "never closed"),
+    ),
+  );
+  fold.addEventListener("toggle", () => {
+    if (fold.open && fold.children.length === 1) fold.append(textBlock(text.trim()));
+  });
   if (state.q && text.toLowerCase().includes(state.q.toLowerCase())) fold.open = true;
   return fold;
 }
 // The calls that a model writes into its text, each in a frame of its own.
 function withCalls(card, content) {
-  let from = 0, empty = true;
+  let from = 0,
+    empty = true;
   for (const found of content.matchAll(CALL)) {
-    if (content.slice(from, found.index).trim()) card.append(textBlock(content.slice(from, found.index)));
+    if (content.slice(from, found.index).trim())
+      card.append(textBlock(content.slice(from, found.index)));
     let call = null;
-    try { call = JSON.parse(found[1]); } catch { /* shown as it was written */ }
-    card.append(call && typeof call === "object" ? callCard(call.name, call.arguments) : callCard("", found[1]));
+    try {
+      call = JSON.parse(found[1]);
+    } catch {
+      /* shown as it was written */
+    }
+    card.append(
+      call && typeof call === "object"
+        ? callCard(call.name, call.arguments)
+        : callCard("", found[1]),
+    );
     from = found.index + found[0].length;
     empty = false;
   }
   const rest = content.slice(from);
-  if (rest.trim() || empty) card.append(rest.trim() ? textBlock(rest.trim()) : h("p", { class: "faint" }, "(empty)"));
+  if (rest.trim() || empty)
+    card.append(rest.trim() ? textBlock(rest.trim()) : h("p", { class: "faint" }, "(empty)"));
 }
 function callCard(name, given) {
   let text = given;
   if (typeof given === "string") {
-    try { text = JSON.parse(given); } catch { /* shown as it was written */ }
+    try {
+      text = JSON.parse(given);
+    } catch {
+      /* shown as it was written */
+    }
   }
   if (typeof text !== "string") {
-    const values = text && typeof text === "object" && !Array.isArray(text) ? Object.entries(text) : null;
-    text = values && values.some(([, value]) => typeof value === "string" && value.includes("\n"))
-      ? values.map(([key, value]) => `${key}:\n${typeof value === "string" ? value : JSON.stringify(value)}`).join("\n\n")
-      : JSON.stringify(text ?? {}, null, 2);
+    const values =
+      text && typeof text === "object" && !Array.isArray(text) ? Object.entries(text) : null;
+    text =
+      values && values.some(([, value]) => typeof value === "string" && value.includes("\n"))
+        ? values
+            .map(
+              ([key, value]) =>
+                `${key}:\n${typeof value === "string" ? value : JSON.stringify(value)}`,
+            )
+            .join("\n\n")
+        : JSON.stringify(text ?? {}, null, 2);
   }
-  return h("div", { class: "call" }, h("div", { class: "role" }, "calls ", h("code", {}, name || "…")), textBlock(text, "text code"));
+  return h(
+    "div",
+    { class: "call" },
+    h("div", { class: "role" }, "calls ", h("code", {}, name || "…")),
+    textBlock(text, "text code"),
+  );
 }
 
 // Components of the verdict: tests, subtasks, instructions.
@@ -104,12 +149,23 @@ function partsTable(parts) {
   for (const [name, given] of rows.slice(0, 500)) {
     const value = Number(given);
     const kind = value >= 1 ? "c" : value <= 0 ? "w" : "p";
-    table.append(h("tr", {}, h("td", {}, h("span", { class: `badge ${kind}` }, STATUS[kind][1])),
-      h("td", {}, name), h("td", { class: "number" }, String(+value.toFixed(4)))));
+    table.append(
+      h(
+        "tr",
+        {},
+        h("td", {}, h("span", { class: `badge ${kind}` }, STATUS[kind][1])),
+        h("td", {}, name),
+        h("td", { class: "number" }, String(+value.toFixed(4))),
+      ),
+    );
   }
   const passed = rows.filter(([, value]) => value >= 1).length;
-  return h("details", { open: rows.length <= 12 },
-    h("summary", {}, `Tests and parts: ${whole(passed)} of ${whole(rows.length)} in full`), table);
+  return h(
+    "details",
+    { open: rows.length <= 12 },
+    h("summary", {}, `Tests and parts: ${whole(passed)} of ${whole(rows.length)} in full`),
+    table,
+  );
 }
 
 function statusBadge(letter, text = true) {
@@ -119,16 +175,46 @@ function statusBadge(letter, text = true) {
 
 // The whole episode of one side.
 function episode(side, task, i, sample) {
-  const facts = [["sample", sampleNumber(task, i)], ["stopped by", STOP[task.stop[i]]],
-    ["tokens", task.tokens[i] ? whole(task.tokens[i]) : "not counted"], ["seconds", task.seconds[i]], ["seed", sample.seed ?? "–"]];
+  const facts = [
+    ["sample", sampleNumber(task, i)],
+    ["stopped by", STOP[task.stop[i]]],
+    ["tokens", task.tokens[i] ? whole(task.tokens[i]) : "not counted"],
+    ["seconds", task.seconds[i]],
+    ["seed", sample.seed ?? "–"],
+  ];
   if (task.status[i] === "p") facts.unshift(["reward", +task.partial[i].toFixed(4)]);
-  for (const [name, bit] of FLAGS) if (parseInt(task.flags[i], 16) & bit) facts.push(["note", name]);
-  const head = h("div", { class: "verdict" }, statusBadge(task.status[i]),
-    sample.verdict.extracted ? h("div", { class: "extracted" }, h("span", { class: "faint" }, "answer "),
-      h("code", {}, sample.verdict.extracted.slice(0, 2000))) : null,
-    h("dl", { class: "facts" }, facts.flatMap(([name, value]) => [h("dt", {}, name), h("dd", {}, String(value))])),
-    sample.verdict.reason ? h("p", { class: "reason" }, sample.verdict.reason.slice(0, 5000)) : null,
-    partsTable(sample.verdict.parts || {}));
-  const run = runs.b ? h("h3", { class: "side" }, `${side.toUpperCase()} · ${runs[side].model}`) : null;
-  return h("div", { class: "episode" }, run, head, [...sample.prompt, ...sample.messages].map(messageCard));
+  for (const [name, bit] of FLAGS)
+    if (parseInt(task.flags[i], 16) & bit) facts.push(["note", name]);
+  const head = h(
+    "div",
+    { class: "verdict" },
+    statusBadge(task.status[i]),
+    sample.verdict.extracted
+      ? h(
+          "div",
+          { class: "extracted" },
+          h("span", { class: "faint" }, "answer "),
+          h("code", {}, sample.verdict.extracted.slice(0, 2000)),
+        )
+      : null,
+    h(
+      "dl",
+      { class: "facts" },
+      facts.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", {}, String(value)))),
+    ),
+    sample.verdict.reason
+      ? h("p", { class: "reason" }, sample.verdict.reason.slice(0, 5000))
+      : null,
+    partsTable(sample.verdict.parts || {}),
+  );
+  const run = runs.b
+    ? h("h3", { class: "side" }, `${side.toUpperCase()} · ${runs[side].model} ${runs[side].name}`)
+    : null;
+  return h(
+    "div",
+    { class: "episode" },
+    run,
+    head,
+    [...sample.prompt, ...sample.messages].map(messageCard),
+  );
 }
