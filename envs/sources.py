@@ -156,7 +156,8 @@ SOURCES: Mapping[str, TaskSource] = {
             files=("humaneval/HumanEval.jsonl.gz",), licence="MIT",
         ),
         TaskSource(
-            name="mbpp", hub="google-research-datasets/mbpp", config="full", row=_code,
+            name="mbpp", hub="google-research-datasets/mbpp", config="full", row=_code, size=974,
+            split="prompt+test+validation+train",
             files=("mbpp/mbpp.jsonl.gz",), licence="CC-BY-4.0",
         ),
         TaskSource(

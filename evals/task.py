@@ -17,6 +17,7 @@ from importlib.metadata import entry_points
 from typing import Any
 
 from cascade.envs.catalog import find_source
+from cascade.envs.contest.sources import PackageFolder
 from cascade.envs.long_context.ruler import RulerSource
 from cascade.envs.tasksets import MiniSource, TaskSource
 from cascade.errors import ConfigError, ContractError, UnknownNameError
@@ -33,6 +34,9 @@ __all__ = [
     "metric_k",
     "task_names",
 ]
+
+Source = TaskSource | MiniSource | RulerSource | PackageFolder
+"""Where a task's problems come from: a data set, a generator, a folder of packages."""
 
 _METRIC = re.compile(r"(avg|pass|maj)@(k|[1-9]\d*)")
 
@@ -138,7 +142,7 @@ class EvalTask:
     description: str
     env: str
     """Id of the environment that judges."""
-    tasks: str | TaskSource | MiniSource | RulerSource
+    tasks: str | Source
     """The task set: a registered name, or a declaration."""
     protocol: Protocol
     where: tuple[Condition, ...] = ()
@@ -160,7 +164,7 @@ class EvalTask:
     """Generated problems that measure nothing but themselves."""
 
     @property
-    def source(self) -> TaskSource | MiniSource | RulerSource:
+    def source(self) -> Source:
         """Where the data comes from.
 
         Raises:
@@ -177,7 +181,7 @@ class EvalTask:
     def licence(self) -> str:
         """Licence of the data."""
         source = self.source
-        return source.licence if isinstance(source, TaskSource) else "CC0-1.0"
+        return "CC0-1.0" if isinstance(source, MiniSource) else source.licence
 
 
 def _own_names() -> tuple[str, ...]:
