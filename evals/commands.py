@@ -5,11 +5,15 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import sys
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cascade.errors import ConfigError, DataNotFoundError
 from cascade.evals.exits import Exit
+
+if TYPE_CHECKING:
+    from cascade.evals.downloads import Download
 
 __all__ = ["add_commands", "add_data_dir", "data_dir_of"]
 
@@ -234,15 +238,31 @@ def _add_verify(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "sets", nargs="*", metavar="SET", help="names, folders of them, or patterns with *"
     )
+    parser.add_argument(
+        "--download", action="store_true",
+        help="fetch missing files whose licence allows it into --data-dir, checked by SHA-256",
+    )  # fmt: skip
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     add_data_dir(parser)
     parser.set_defaults(handler=_verify)
+
+
+def _download(downloads: list[Download], args: argparse.Namespace) -> None:
+    from cascade.evals.downloads import fetch_missing
+
+    folder = data_dir_of(args)
+    if folder is None:
+        raise ConfigError("--download needs --data-dir DIR (or CASCADE_DATA): where to put files")
+    for file in fetch_missing(downloads, folder):
+        print(f"fetched {file}", file=sys.stderr)
 
 
 def _verify(args: argparse.Namespace) -> int:
     from cascade.evals.verify import Outcome, find_sets, print_replayed, replay_all
 
     sets = find_sets(args.sets)
+    if args.download:
+        _download([download for golden in sets for download in golden.downloads], args)
     widths = max(len(s.name) for s in sets), max(len(e.name) for s in sets for e in s.expected)
     if not args.json:
         print(f"{'set':{widths[0]}}  {'number':{widths[1]}} expected      got within status")

@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from cascade.errors import CascadeError, ContractError, DataNotFoundError, UnknownNameError
+from cascade.evals.downloads import Download
 from cascade.evals.rescore import RescoreConfig, rescore
 
 __all__ = [
@@ -64,6 +65,8 @@ class GoldenSet:
     """Paths below the data folder; the set has no data if one is missing."""
     measure: Measure
     expected: tuple[Expected, ...]
+    downloads: tuple[Download, ...] = ()
+    """Files that may be fetched where they are missing: those whose licence allows it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
+import gzip
+import hashlib
 import json
+import re
+from collections.abc import Iterator
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
+from threading import Thread
 from typing import Any
 
 import pytest
 
-from cascade.errors import SandboxError
+from cascade.errors import DataError, DataNotFoundError, SandboxError
+from cascade.evals.downloads import Download, fetch_missing
 from cascade.evals.golden.aime2025_matharena import SETS
 from cascade.evals.verify import Expected, GoldenSet, Outcome, find_sets, golden_sets, replay
 
@@ -96,6 +104,51 @@ def test_a_sandbox_that_fails_is_a_fault_not_a_miss(tmp_path: Path) -> None:
     )
     (result,) = replay(golden, tmp_path)
     assert (result.outcome, result.reason) == (Outcome.FAULT, "no sandbox here")
+
+
+def _served(folder: Path) -> Iterator[str]:
+    class Quiet(SimpleHTTPRequestHandler):
+        def log_message(self, *args: object) -> None:
+            """Say nothing."""
+
+    server = ThreadingHTTPServer(("127.0.0.1", 0), partial(Quiet, directory=str(folder)))
+    thread = Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    server.server_close()
+    thread.join()
+
+
+@pytest.fixture
+def published(tmp_path: Path) -> Iterator[str]:
+    """A server of one published file, `a.jsonl`."""
+    (tmp_path / "www").mkdir()
+    (tmp_path / "www" / "a.jsonl").write_bytes(b'{"a": 1}\n')
+    yield from _served(tmp_path / "www")
+
+
+def test_missing_files_are_fetched_and_checked(published: str, tmp_path: Path) -> None:
+    digest = hashlib.sha256(b'{"a": 1}\n').hexdigest()
+    packed = Download("s/a.jsonl.gz", f"{published}/a.jsonl", digest, "MIT")
+    (file,) = fetch_missing([packed, packed], tmp_path / "data")
+    assert gzip.decompress(file.read_bytes()) == b'{"a": 1}\n'
+    assert fetch_missing([packed], tmp_path / "data") == []
+    with pytest.raises(DataError, match="not the file that was published"):
+        fetch_missing([Download("s/b", f"{published}/a.jsonl", "0" * 64, "MIT")], tmp_path / "data")
+    with pytest.raises(DataNotFoundError, match="cannot be fetched"):
+        fetch_missing([Download("s/c", f"{published}/none", digest, "MIT")], tmp_path / "data")
+    assert [f.name for f in (tmp_path / "data" / "s").iterdir()] == ["a.jsonl.gz"]
+
+
+def test_downloads_are_pinned_and_those_of_the_data_folder(data_dir: Path) -> None:
+    """The files that are there have the digests that a download would be checked by."""
+    downloads = {d for golden in golden_sets() for d in golden.downloads}
+    assert downloads
+    for download in downloads:
+        assert re.search("/[0-9a-f]{40}/", download.url), download.url
+        content = gzip.decompress((data_dir / download.path).read_bytes())
+        assert hashlib.sha256(content).hexdigest() == download.sha256, download.path
 
 
 def test_every_set_states_its_source_and_checks_something() -> None:
