@@ -150,6 +150,7 @@ class _CascadeRun:
 
     async def go(self, rerun: bool) -> list[StageResult]:
         self._settle_changes(rerun)
+        self._register()  # notices an outside teacher that is not there before anything is trained
         for stage in self.cascade.stages:
             decision = await self._stage(stage)
             if decision.action == "insert" and decision.stage is not None:

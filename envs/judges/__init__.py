@@ -17,6 +17,7 @@ from cascade.envs.judges.replies import (
     last_tagged,
     whole_number,
 )
+from cascade.envs.judges.served import ServedJudge
 
 __all__ = [
     "JUDGE_PARAMS",
@@ -25,6 +26,7 @@ __all__ = [
     "Orders",
     "PairPrompt",
     "Parse",
+    "ServedJudge",
     "both_orders",
     "json_fields",
     "last_boxed",

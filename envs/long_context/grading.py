@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from cascade.envs.judges import Judge, last_label
+from cascade.envs.judges import Judge, ServedJudge, last_label
 from cascade.envs.judges.judge import wait_for
 from cascade.errors import DataError
 from cascade.types import Conversation, Verdict
@@ -67,7 +67,7 @@ class JudgedAnswer:
     costs nothing.
     """
 
-    judge: Judge
+    judge: Judge | ServedJudge
 
     def __call__(self, response: str, reference: Any, /) -> Verdict:
         """Judge; the reference is ``{"question": text, "answer": text or list of texts}``."""

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, cast
 
-from cascade.envs.judges import Judge, json_fields
+from cascade.envs.judges import Judge, ServedJudge, json_fields
 from cascade.envs.preference.comparison import Comparison
 from cascade.types import Conversation, Message
 
@@ -63,7 +63,7 @@ def as_roles(conversation: Conversation, first: str, second: str) -> Conversatio
 class GenerativeRewardModel:
     """Asks a judge model; implements `PairJudge`. A reply without a verdict is asked for again."""
 
-    judge: Judge
+    judge: Judge | ServedJudge
     prompt: PairConversation = as_text
 
     async def compare(
