@@ -1,6 +1,6 @@
 """Scores samples with vLLM: exact log-probabilities of given tokens at each position.
 
-For teachers that are too large for the trainer's process group: a vLLM engine holds them, and vLLM's
+For teachers too large for the trainer's own processes: a vLLM engine holds them, and vLLM's
 `prompt_logprob_token_ids` (0.32, per row) returns the log-probabilities of the sampled token and of
 the student's candidates, whatever the teacher's own likeliest tokens are. It needs vLLM's second
 model runner (the environment variable VLLM_USE_V2_MODEL_RUNNER=1).
