@@ -7,8 +7,6 @@ from pathlib import Path
 from typing import Any
 
 from cascade.envs.rows import Row
-from cascade.envs.tau2.domains import find_domain, read_json
-from cascade.envs.tau2.recorded import recorded_tables
 from cascade.errors import ConfigError, DataError
 from cascade.evals.stored import Output, field_of
 
@@ -21,6 +19,9 @@ def read_tau2(row: Row, index: int, argument: str) -> Iterator[Output]:
     Those stand in `reward_info`: in some published files the ids of the tasks were renumbered. With
     the argument `recorded` the data base is what the file's own tool results show of it.
     """
+    from cascade.envs.tau2.domains import find_domain  # builds its tools: not for every command
+    from cascade.envs.tau2.recorded import recorded_tables
+
     if argument not in ("", "recorded"):
         raise ConfigError(f"--format tau2 takes no argument, or `recorded`; got {argument!r}")
     info, domain = field_of(row, "reward_info"), find_domain(row["domain"])
@@ -48,6 +49,8 @@ def read_tau2(row: Row, index: int, argument: str) -> Iterator[Output]:
 
 def tau2_rows(path: Path) -> list[Row]:
     """A file of results is one object; each of its simulations is a row."""
+    from cascade.envs.tau2.domains import read_json
+
     found = read_json(path)
     if not isinstance(found, Mapping) or not isinstance(found.get("simulations"), list):
         raise DataError(f"{path}: results of tau2-bench have the fields info and simulations")

@@ -174,6 +174,7 @@ class Runner:
             env_id=planned.task.env,
             sample=job.sample,
             seed=derive_seed(self.config.seed, planned.name, job.task_id, job.sample),
+            token_budget=planned.protocol.episode_tokens,
             metadata=metadata,
         )
         if not _engine_failed(trajectory):

@@ -54,6 +54,8 @@ class Protocol:
     sampling: SamplingParams = field(default_factory=SamplingParams)
     samples: int = 1
     """Samples per problem."""
+    episode_tokens: int | None = None
+    """Generated tokens of all messages of an episode; None: as many as its turns allow."""
     prompt: str | None = None
     """Template of the user's message, with `{problem}` (and `{options}`); None: the task set's."""
     system: str | None = None
@@ -69,6 +71,8 @@ class Protocol:
         """Refuse a protocol that no run can satisfy."""
         if self.samples < 1:
             raise ConfigError(f"samples must be 1 or more, got {self.samples!r}")
+        if self.episode_tokens is not None and self.episode_tokens < 1:
+            raise ConfigError(f"episode_tokens must be 1 or more, got {self.episode_tokens!r}")
         if self.prompt is not None and "{problem}" not in self.prompt:
             raise ConfigError(f"a prompt needs the field {{problem}}, got {self.prompt!r}")
         averages = [

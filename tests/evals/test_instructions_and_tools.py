@@ -16,8 +16,10 @@ from cascade.errors import DataError
 from cascade.evals.followed import INSTRUCTION_METRICS
 from cascade.evals.formats import find_format
 from cascade.evals.records import Record
+from cascade.evals.task import find_task
 from cascade.types import Completion, SamplingParams, StopReason, VerdictStatus
 from cascade.verifiers.instructions import InstructionVerifier
+from mock_server import MockServer
 
 RULES = [
     {"id": "punctuation:no_comma", "kwargs": {}},
@@ -115,7 +117,7 @@ def test_episodes_of_several_turns_are_rescored_from_their_trajectories(
     (gold,) = task.reference["calls"]
     function = {"name": gold["name"], "arguments": json.dumps(gold["arguments"])}
     call = Completion("", StopReason.TOOL_CALLS, tool_calls=({"id": "1", "function": function},))
-    replies = [call, "Done."] if solve else ["Done."]
+    replies: list[str | Completion | Exception] = [call, "Done."] if solve else ["Done."]
     episode = asyncio.run(
         rollout(env, ScriptedEngine(replies), SamplingParams(), task_id=task.id,
                 metadata={"task": "mini_pantry"})
@@ -129,3 +131,50 @@ def test_episodes_of_several_turns_are_rescored_from_their_trajectories(
     result = json.loads(out)
     assert result["score"] == (100.0 if solve else 0.0)
     assert result["agreement"]["same"] == 1
+
+
+@pytest.mark.parametrize("suite", ["instructions", "tools"])
+def test_suites_run_with_toy_problems(
+    eval_main: Any, server: MockServer, tmp_path: Path, suite: str
+) -> None:
+    """A server that always answers 12: no answer to anything, and no fault."""
+    code, out, errors = eval_main(
+        "--suite", suite, "--mini", "--base-url", server.base_url, "--model", "mock",
+        "--limit", 2, "--samples", 1, "--out", tmp_path / "r", "--json",
+    )  # fmt: skip
+    assert code in (0, 3), errors
+    report = json.loads(out)
+    wanted = {"instructions": ["mini_instructions"],
+              "tools": ["mini_tool_calling", "mini_pantry", "mini_customers"]}[suite]  # fmt: skip
+    assert list(report["tasks"]) == wanted
+    for task in report["tasks"].values():
+        assert task["counts"]["fault"] == 0
+        assert task["score"] == 0.0
+
+
+def test_documents_and_office_work_are_rescored(eval_main: Any, tmp_path: Path) -> None:
+    """Rows of responses for the one, trajectories for the other."""
+    rows = []
+    env = make_env("cascade/StructuredOutput-v0", tasks=find_task("documents").source.load())
+    for task in list(env.tasks)[:4]:
+        rows.append({"id": task.id, "response": env.oracle_response(task)})
+    rows[0]["response"] = "17"
+    (tmp_path / "outputs.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    office = make_env("cascade/Workplace-v0", tasks=find_task("workplace").source.load())
+    with TrajectoryWriter(tmp_path / "trajectories.jsonl") as writer:
+        for task in list(office.tasks)[:2]:
+            script: list[str | Completion | Exception] = list(office.oracle_response(task) or ())
+            writer.write(
+                asyncio.run(
+                    rollout(office, ScriptedEngine(script), SamplingParams(), task_id=task.id,
+                            metadata={"task": "workplace"})
+                )
+            )  # fmt: skip
+    for task_name, file, right in (
+        ("documents", "outputs.jsonl", 3), ("workplace", "trajectories.jsonl", 2),
+    ):  # fmt: skip
+        code, out, errors = eval_main(
+            "rescore", "--task", task_name, "--outputs", tmp_path / file, "--json"
+        )
+        assert code in (0, 3), errors
+        assert json.loads(out)["counts"]["correct"] == right

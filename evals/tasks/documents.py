@@ -5,7 +5,7 @@ from cascade.evals.task import EvalTask, Protocol
 from cascade.types import SamplingParams
 
 TASK = EvalTask(
-    name="structured_output",
+    name="documents",
     description="150 generated requests for small documents in JSON, YAML, TOML, XML and CSV",
     env="cascade/StructuredOutput-v0",
     tasks=MiniSource(kind="structured_output", difficulty=5, size=150),
