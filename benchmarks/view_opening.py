@@ -78,7 +78,7 @@ def _hide(trajectory, rng):  # type: ignore[no-untyped-def]
 
 def _open(browser: Browser, page_file: Path, fragment: str, drawn: str) -> float:
     page = browser.new_page()
-    page.set_default_timeout(120_000)
+    page.set_default_timeout(300_000)
     started = time.perf_counter()
     page.goto(page_file.as_uri() + fragment, wait_until="commit")
     page.wait_for_selector(drawn)

@@ -91,8 +91,8 @@ function withCalls(card, content) {
   let from = 0,
     empty = true;
   for (const found of content.matchAll(CALL)) {
-    if (content.slice(from, found.index).trim())
-      card.append(textBlock(content.slice(from, found.index)));
+    const before = content.slice(from, found.index).trim();
+    if (before) card.append(textBlock(before));
     let call = null;
     try {
       call = JSON.parse(found[1]);
@@ -102,7 +102,7 @@ function withCalls(card, content) {
     card.append(
       call && typeof call === "object"
         ? callCard(call.name, call.arguments)
-        : callCard("", found[1]),
+        : callCard(/<function=([^>\s]+)>/.exec(found[1])?.[1], found[1].trim()),
     );
     from = found.index + found[0].length;
     empty = false;

@@ -211,6 +211,7 @@ def test_tool_calls_and_test_results_are_shown(view: Any, tmp_path: Path) -> Non
             *trajectory.messages[:1],
             Message(role="assistant", content=f"Let me see.\n{written}"),
             Message(role="tool", name="add", content="1"),
+            Message(role="assistant", content="<tool_call>\n<function=tell>\nall</tool_call>"),
             Message(role="assistant", content="", tool_calls=[call]),
             Message(role="tool", content="it is far away"),
             Message(role="assistant", content="Done."),
@@ -220,17 +221,17 @@ def test_tool_calls_and_test_results_are_shown(view: Any, tmp_path: Path) -> Non
         parts = {"test 1": 1.0, "test 2": 0.0, "__proto__": 0.5, "constructor": 1.0}
         verdict = Verdict(0.5, VerdictStatus.PARTIAL, None, parts, "half of the tests")
         return replace(
-            trajectory, messages=messages, completions=(turn, turn, last), verdict=verdict
+            trajectory, messages=messages, completions=(turn, turn, turn, last), verdict=verdict
         )
 
     window = view(write_run(tmp_path / "run", problems=1, samples=1, change=use_tools))
     window.open("#view=samples&problem=sums:sums-0&sample=0")
     panel = window.page.locator("#panel")
-    panel.locator(".message").nth(5).wait_for()
+    panel.locator(".message").nth(6).wait_for()
     calls = panel.locator(".call").all_inner_texts()
-    assert panel.locator(".call code").all_inner_texts() == ["add", "look_up"]
+    assert panel.locator(".call code").all_inner_texts() == ["add", "tell", "look_up"]
     assert "print(a)" in calls[0]
-    assert '"key": "the moon"' in calls[1]
+    assert '"key": "the moon"' in calls[2]
     assert "it is far away" in panel.locator(".message.tool").nth(1).inner_text()
     assert panel.locator("table.parts tr").all_inner_texts() == [
         "✓\ttest 1\t1", "✗\ttest 2\t0", "◐\t__proto__\t0.5", "✓\tconstructor\t1",
