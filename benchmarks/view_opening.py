@@ -10,6 +10,7 @@ trajectories in one page (all data in one script).
 from __future__ import annotations
 
 import argparse
+import random
 import shutil
 import statistics
 import sys
@@ -20,6 +21,7 @@ from pathlib import Path
 from playwright.sync_api import Browser, sync_playwright
 
 from cascade.evals.view import build_view
+from cascade.types import Trajectory
 
 sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "tests"))
 from view_runs import with_text, write_run
@@ -70,7 +72,7 @@ def main() -> None:
             browser.close()
 
 
-def _hide(trajectory, rng):  # type: ignore[no-untyped-def]
+def _hide(trajectory: Trajectory, rng: random.Random) -> Trajectory:
     if (trajectory.task_id, trajectory.sample) == ("sums-1999", 1):
         return with_text(trajectory, f"{trajectory.response} {_NEEDLE}")
     return trajectory

@@ -30,6 +30,7 @@ examples:
   cascade-eval --resume --out runs/FOLDER                    finish an interrupted run
   cascade-eval rescore --task aime25 --outputs FILE.jsonl --json
   cascade-eval compare runs/A runs/B
+  cascade-eval view runs/A runs/B                            pages for a browser
   cascade-eval verify                                        published outputs, published numbers
 
 exit codes: 0 ran; 2 could not run; 3 ran with faults, missing samples or a limit exceeded;
