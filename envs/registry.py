@@ -30,6 +30,7 @@ _ENVS: Mapping[str, str] = {
     "cascade/Preference-v0": "cascade.envs.preference:PreferenceEnv",
     "cascade/Repair-v0": "cascade.envs.repair:RepairEnv",
     "cascade/Pantry-v0": "cascade.envs.pantry:PantryEnv",
+    "cascade/Ruler-v0": "cascade.envs.long_context.ruler:RulerEnv",
     "cascade/Contest-v0": "cascade.envs.contest.env:ContestEnv",
     "cascade/MathPython-v0": "cascade.envs.math.python_env:MathPythonEnv",
     "cascade/Graded-v0": "cascade.envs.graded:GradedEnv",

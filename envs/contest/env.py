@@ -22,8 +22,8 @@ class ContestEnv(CodeEnv):
 
     After a submission the model learns what a contestant would: the verdict's word (ICPC) or the
     points of each subtask (IOI), with the history of its submissions; never anything of a hidden
-    test. The episode ends when nothing is left to gain, or the budget of submissions is spent. A
-    message without a program spends one, too.
+    test. The episode ends when nothing is left to gain, the budget of submissions is spent, or a
+    message has no program: the contestant leaves.
 
     Args:
         tasks: see `CodeEnv`; usually a `PackageFolder`.
@@ -74,12 +74,11 @@ class ContestEnv(CodeEnv):
         problem = problem_of(self.task.reference)
         found = find_program(text, problem.languages)
         if found is None:
-            attempt = Attempt(NO_PROGRAM)
-        else:
-            report = self.verifier.report(problem, found)
-            if report.status.is_fault:
-                return Turn(verdict=Verdict.fault(f"sandbox: {report.reason}"))
-            attempt = self.rules.attempt(problem, report)
+            return Turn(verdict=self._standing())
+        report = self.verifier.report(problem, found)
+        if report.status.is_fault:
+            return Turn(verdict=Verdict.fault(f"sandbox: {report.reason}"))
+        attempt = self.rules.attempt(problem, report)
         self._history.append(attempt)
         if attempt.accepted or len(self._history) >= self.max_turns:
             return Turn(verdict=self._standing())
@@ -93,7 +92,7 @@ class ContestEnv(CodeEnv):
         return self._standing()
 
     def _standing(self) -> Verdict:
-        if all(attempt.verdict == NO_PROGRAM for attempt in self._history):
+        if not self._history:
             return Verdict.no_answer(NO_PROGRAM)
         return self.rules.verdict(problem_of(self.task.reference), self._history)
 

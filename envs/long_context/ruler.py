@@ -7,18 +7,22 @@ essays may not be passed on, so numbers are near its own, not equal to them.
 
 from __future__ import annotations
 
+import os
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
+from typing import ClassVar
 
+from cascade.envs.base import Observation, Tasks
+from cascade.envs.long_context.env import LongContextEnv
 from cascade.envs.rows import digest_of_rows
 from cascade.envs.tasksets import Provenance, TaskSet
-from cascade.errors import ConfigError, UnknownNameError
+from cascade.errors import ConfigError, DataError, UnknownNameError
 from cascade.types import Message, Task, Verdict, VerdictStatus
 from cascade.verifiers.reasoning import strip_reasoning
 
-__all__ = ["CATEGORIES", "Category", "NeedlesFound", "RulerSource"]
+__all__ = ["CATEGORIES", "Category", "NeedlesFound", "RulerEnv", "RulerSource", "ruler_text"]
 
 CHARACTERS_PER_TOKEN = 4.2
 """Of English prose under today's tokenizers; a run's report gives the tokens really sent."""
@@ -123,33 +127,53 @@ class RulerSource:
 
 
 def ruler_task(category: str, tokens: int, seed: int, index: int) -> Task:
-    """Generate one task of about `tokens` tokens."""
-    rng = random.Random(f"ruler/{category}/{tokens}/{seed}/{index}")
+    """Return one task of about `tokens` tokens; its text is written when an episode begins."""
+    asked, values, _ = _drawn(category, tokens, seed, index)
     kind = CATEGORIES[category]
-    room = int(tokens * CHARACTERS_PER_TOKEN) - _FRAME
-    count = kind.keys or max(2, room // 66)
-    keys = [f"{a}-{b}-{n}" for n in range(count // 200 + 1) for a in _FIRST for b in _SECOND]
-    chosen = rng.sample(keys, count)
-    asked = chosen[: kind.asked]
-    values = {key: [_number(rng) for _ in range(kind.values)] for key in chosen}
-    needles = [_NEEDLE.format(key=key, value=v) for key in chosen for v in values[key]]
-    sentences = _haystack(kind.noise, room - sum(map(len, needles)), rng)
-    text = _hidden(sentences, needles, rng)
-    listed = ", ".join(asked)
     one = len(asked) == 1 and kind.values == 1
-    what = f"the special magic number for {listed}" if one else (
-        f"all the special magic numbers for {listed}"
-    )  # fmt: skip
-    content = (
-        f"Some special magic numbers are hidden within the following text. Remember them: you will "
-        f"be asked about them afterwards.\n{text}\nWhat {'is' if one else 'are'} {what} mentioned "
-        f"in the text? Answer with the number{'' if one else 's'} alone."
+    what = "the special magic number" if one else "all the special magic numbers"
+    question = (
+        f"What {'is' if one else 'are'} {what} for {', '.join(asked)} mentioned in the text? "
+        f"Answer with the number{'' if one else 's'} alone."
     )
     gold = [value for key in asked for value in values[key]]
-    message: Message = {"role": "user", "content": content}
+    message: Message = {"role": "user", "content": question}
     metadata = {"source": "generated", "licence": "CC0-1.0", "category": category,
-                "tokens": tokens, "problem": f"{what}?"}  # fmt: skip
-    return Task(f"{category}-{tokens}-{index}", (message,), {"answer": gold}, metadata=metadata)
+                "tokens": tokens, "problem": question}  # fmt: skip
+    reference = {"answer": gold, "seed": seed, "index": index}
+    return Task(f"{category}-{tokens}-{index}", (message,), reference, metadata=metadata)
+
+
+def ruler_text(task: Task) -> str:
+    """Write the text of a task, the same every time.
+
+    Raises:
+        DataError: the task is not one of `RulerSource`.
+    """
+    try:
+        category, tokens = str(task.metadata["category"]), int(task.metadata["tokens"])
+        seed, index = int(task.reference["seed"]), int(task.reference["index"])
+        kind = CATEGORIES[category]
+    except (KeyError, TypeError, ValueError) as error:
+        raise DataError(f"task {task.id!r} has no generated text: {error!r}") from error
+    _, values, rng = _drawn(category, tokens, seed, index)
+    needles = [_NEEDLE.format(key=key, value=v) for key in values for v in values[key]]
+    room = int(tokens * CHARACTERS_PER_TOKEN) - _FRAME - sum(map(len, needles))
+    return _hidden(_haystack(kind.noise, room, rng), needles, rng)
+
+
+def _drawn(
+    category: str, tokens: int, seed: int, index: int
+) -> tuple[list[str], dict[str, list[str]], random.Random]:
+    """Draw the keys that are asked for, the numbers of all keys, and the state of chance after."""
+    rng = random.Random(f"ruler/{category}/{tokens}/{seed}/{index}")
+    kind = CATEGORIES[category]
+    count = kind.keys or max(2, (int(tokens * CHARACTERS_PER_TOKEN) - _FRAME) // 66)
+    numbers = range(count // 200 + 1)
+    keys = [f"{a}-{b}-{n}" for n in numbers for a in _FIRST for b in _SECOND]
+    chosen = rng.sample(keys, count)
+    values = {key: [_number(rng) for _ in range(kind.values)] for key in chosen}
+    return chosen[: kind.asked], values, rng
 
 
 def _number(rng: random.Random) -> str:
@@ -211,3 +235,42 @@ class NeedlesFound:
 
 def _words(text: str) -> list[str]:
     return "".join(c if c.isascii() and c.isalnum() else " " for c in text).split()
+
+
+class RulerEnv(LongContextEnv):
+    """Needles to find: the text of a task is written when its episode begins.
+
+    A set of a million tokens a text would not fit into memory otherwise.
+
+    Args:
+        tasks: a set of `RulerSource`; a short one if not given.
+        data_dir, render_mode: see `TextEnv`.
+    """
+
+    default_tasks: ClassVar[Tasks] = RulerSource(tokens=512, per_category=5).load()
+
+    def __init__(
+        self,
+        tasks: Tasks | None = None,
+        *,
+        data_dir: str | os.PathLike[str] | None = None,
+        render_mode: str | None = None,
+    ) -> None:
+        super().__init__(tasks, grader=NeedlesFound(), data_dir=data_dir, render_mode=render_mode)
+
+    def begin(self, task: Task) -> Observation:
+        """Put the text before the question."""
+        *before, question = task.messages
+        content = (
+            f"Some special magic numbers are hidden within the following text. Remember them: you "
+            f"will be asked about them afterwards.\n{ruler_text(task)}\n{question['content']}"
+        )
+        return (*before, {"role": "user", "content": content})
+
+    def responds_quickly(self, text: str) -> bool:
+        """Counting numbers takes microseconds."""
+        return True
+
+    def oracle_response(self, task: Task) -> str:
+        """Return all the numbers."""
+        return ", ".join(task.reference["answer"])

@@ -1,6 +1,6 @@
 """Needles in a haystack of about 1,000,000 tokens."""
 
-from cascade.envs.long_context.ruler import NeedlesFound, RulerSource
+from cascade.envs.long_context.ruler import RulerSource
 from cascade.evals.published import CASCADE2
 from cascade.evals.task import EvalTask, Protocol, Published
 from cascade.types import SamplingParams
@@ -8,8 +8,7 @@ from cascade.types import SamplingParams
 TASK = EvalTask(
     name="ruler_1m",
     description="600 generated texts of about 1,000,000 tokens with hidden numbers (after RULER)",
-    env="cascade/LongContext-v0",
-    env_options={"grader": NeedlesFound()},
+    env="cascade/Ruler-v0",
     tasks=RulerSource(tokens=1_000_000),
     protocol=Protocol(
         source="RULER, arXiv:2404.06654; Nemotron-Cascade 2, appendix A: 100 of each category, "

@@ -1,14 +1,13 @@
 """Needles in a haystack of about 32,768 tokens."""
 
-from cascade.envs.long_context.ruler import NeedlesFound, RulerSource
+from cascade.envs.long_context.ruler import RulerSource
 from cascade.evals.task import EvalTask, Protocol
 from cascade.types import SamplingParams
 
 TASK = EvalTask(
     name="ruler_32k",
     description="600 generated texts of about 32,768 tokens with hidden numbers (after RULER)",
-    env="cascade/LongContext-v0",
-    env_options={"grader": NeedlesFound()},
+    env="cascade/Ruler-v0",
     tasks=RulerSource(tokens=32_768),
     protocol=Protocol(
         source="RULER, arXiv:2404.06654; Nemotron-Cascade 2, appendix A: 100 of each category, "

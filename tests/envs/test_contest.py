@@ -52,8 +52,10 @@ def test_icpc_counts_rejections_before_the_accepted_submission(
     assert (reward, terminated) == (0, False)
     assert "1: wrong answer" in conversation[-1]["content"]
     assert "Submissions left: 4" in conversation[-1]["content"]
-    conversation, *_ = env.step("I have no idea.")
-    assert conversation[-1]["content"].count("\n") >= 2
+    conversation, *_ = env.step(BROKEN)
+    assert "2: " in conversation[-1]["content"]
+    conversation, *_ = env.step(WRONG)
+    assert "3: wrong answer" in conversation[-1]["content"]
     solution = accepted_response(problem_of(env.task.reference))
     assert solution is not None
     *_, terminated, _, info = env.step(solution)
@@ -61,6 +63,10 @@ def test_icpc_counts_rejections_before_the_accepted_submission(
     assert terminated
     assert verdict.reward == 1.0
     assert verdict.parts == {"solved": 1.0, "rejected": 2.0, "penalty_minutes": 40.0}
+    env.reset(options={"task": "kattis_hello"})
+    env.step(WRONG)
+    *_, terminated, _, info = env.step("I leave.")
+    assert (terminated, info["verdict"].parts["rejected"]) == (True, 1.0)
 
 
 def test_a_spent_budget_ends_the_episode(box: Sandbox, contest: TaskSet) -> None:

@@ -13,7 +13,13 @@ from cascade.envs.graded import RUBRICS, GradedEnv, strict_mean
 from cascade.envs.graded.rubrics import FIELDS, filled
 from cascade.envs.graded.sources import HLE, IMO_ANSWERBENCH, IMO_PROOFBENCH
 from cascade.envs.judges import Judge
-from cascade.envs.long_context.ruler import CATEGORIES, NeedlesFound, RulerSource
+from cascade.envs.long_context.ruler import (
+    CATEGORIES,
+    NeedlesFound,
+    RulerEnv,
+    RulerSource,
+    ruler_text,
+)
 from cascade.envs.multiple_choice.sources import LONGBENCH_V2, MMLU_REDUX
 from cascade.envs.tasksets import Provenance, TaskSet
 from cascade.errors import ConfigError, DataError
@@ -145,9 +151,12 @@ def test_needles_are_hidden_once_at_the_length_that_was_asked_for(
     tasks = RulerSource(tokens=tokens, categories=(category,), per_category=4).load()
     again = RulerSource(tokens=tokens, categories=(category,), per_category=4).load()
     places = []
+    env = RulerEnv(tasks)
     for task, same in zip(tasks, again, strict=True):
-        text = task.messages[0]["content"]
-        assert text == same.messages[0]["content"]
+        conversation, _ = env.reset(options={"task": task.id})
+        text = conversation[0]["content"]
+        assert text.endswith(task.messages[0]["content"])
+        assert ruler_text(same) in text
         assert 0.8 * tokens < len(text) / 4.2 < 1.2 * tokens
         gold = task.reference["answer"]
         assert len({*gold}) == CATEGORIES[category].asked * CATEGORIES[category].values
