@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 from collections.abc import Sequence
@@ -111,7 +112,7 @@ class Tau2Env(AgentEnv):
 
     async def prepare(self, text: str) -> None:
         """Let the customer think about a message that has no calls."""
-        parsed = tools.parse_calls(text, self.format, self.task.tools)
+        parsed = tools.parse_calls(text, self.format, self.declared)
         if parsed.text and not parsed.calls and not parsed.malformed:
             await self._user.think([*self._said, ("agent", parsed.text)])
 
@@ -125,6 +126,11 @@ class Tau2Env(AgentEnv):
 
     def respond(self, text: str) -> Turn:
         """Answer a message; an episode with too many failed calls has failed."""
+        parsed = tools.parse_calls(text, self.format, self.declared)
+        if (
+            parsed.calls and parsed.text
+        ):  # the customer does not see it, but the publisher counts it
+            self._told.append(parsed.text)
         turn = super().respond(text)
         if self._failures >= MAX_FAILURES and turn.verdict is None:
             failed = Verdict.wrong(reason=f"{MAX_FAILURES} calls failed")
@@ -152,9 +158,10 @@ class Tau2Env(AgentEnv):
             return Verdict.no_answer("the user did not end the conversation")
         if found.reference.get("partial"):
             return self._judged_by_records(messages)
+        declared = self._domain.toolbox.declarations()
         for message in messages:
             if message["role"] == "assistant":
-                calls, text = _calls_and_text(message)
+                calls, text = _calls_and_text(message, declared)
                 for call in calls:
                     self.carry_out(call)
                 self._told += [text] if text else []
@@ -186,17 +193,20 @@ class Tau2Env(AgentEnv):
         return "Done." if task.reference["actions"] else None
 
 
-def _calls_and_text(message: Any) -> tuple[tuple[Call, ...], str]:
+def _calls_and_text(message: Any, declared: Sequence[Any]) -> tuple[tuple[Call, ...], str]:
+    """The calls and the text of a stored message; calls that cannot be read did nothing."""
     text = message.get("content") or ""
     stored = message.get("tool_calls") or ()
     if not stored:
-        parsed = tools.parse_calls(text, "auto")
+        parsed = tools.parse_calls(text, "auto", declared)
         return parsed.calls, parsed.text
     calls = []
     for item in stored:
         function = item.get("function", item)
         arguments = function.get("arguments") or {}
         if isinstance(arguments, str):
-            arguments = json.loads(arguments)
-        calls.append(Call(function["name"], arguments))
+            with contextlib.suppress(ValueError):
+                arguments = json.loads(arguments)
+        if isinstance(arguments, dict):
+            calls.append(Call(function["name"], arguments))
     return tuple(calls), text

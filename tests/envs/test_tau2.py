@@ -187,8 +187,15 @@ def test_a_conversation_that_the_customer_did_not_end_earns_nothing() -> None:
 
 
 def test_a_stored_episode_gets_its_verdict_again() -> None:
-    env = Tau2Env(tau2())
-    for replies in ([gold(env), "Done."], ["Done."]):
+    """Also where texts of digits stand in calls without quotes, or words beside a call."""
+    user = next(iter(tau2()[0].reference["database"]["users"]))
+    place = dict.fromkeys(("address1", "address2", "city", "state", "country", "zip"), "12345")
+    action = {"name": "modify_user_address", "arguments": {"user_id": user, **place}}
+    env = Tau2Env(tau2(actions=[action], communicate_info=["moved"]))
+    for replies in (
+        [gold(env), "Moved."], [f"It will be moved.\n{gold(env)}", "Done."], [gold(env), "Done."],
+        ["Moved."],
+    ):  # fmt: skip
         episode = play(env, replies)
         assert env.judge_stored(env.tasks[0].id, episode.messages) == episode.verdict
     with pytest.raises(UnknownNameError):
