@@ -7,7 +7,7 @@ import math
 import pytest
 import torch
 
-from cascade.trainer.engines.sampling import Settings, draw, sampling_logprobs
+from cascade.trainer.engines.sampling import Settings, draw, sampling_logits
 
 PROBS = torch.tensor([[0.5, 0.05, 0.3, 0.15]])
 
@@ -22,7 +22,7 @@ def settings(
 
 def probabilities(**changes: float) -> list[float]:
     chosen = settings(**changes)  # type: ignore[arg-type]
-    return [round(p, 6) for p in sampling_logprobs(PROBS.log(), chosen).exp()[0].tolist()]
+    return [round(p, 6) for p in sampling_logits(PROBS.log(), chosen).softmax(-1)[0].tolist()]
 
 
 def test_plain_sampling_leaves_the_distribution_alone() -> None:
@@ -76,3 +76,20 @@ def test_extreme_chance_never_draws_an_impossible_token(uniform: float) -> None:
     tokens, logprobs = draw(logits, settings(), chance)
     assert tokens.item() in (1, 3)
     assert math.isfinite(logprobs.item())
+
+
+@pytest.mark.parametrize("vocabulary", [5, 64, 1000])
+def test_every_token_is_drawn_by_exactly_its_own_numbers(vocabulary: int) -> None:
+    """The middle of each token's stretch of the cumulative distribution gives that token."""
+    torch.manual_seed(0)
+    probs = torch.randn(vocabulary).mul(3).softmax(-1).double()
+    probs[::3] = 0  # impossible tokens have no stretch
+    probs = probs / probs.sum()
+    ends = probs.cumsum(-1)
+    possible = (probs > 1e-6).nonzero()[:, 0]
+    middle = (ends - probs / 2)[possible]
+    rows = len(possible)
+    logits = probs.float().log().expand(rows, vocabulary)
+    tokens, logprobs = draw(logits, settings(rows=rows), middle)
+    assert torch.equal(tokens, possible)
+    assert torch.allclose(logprobs, probs[possible].log().float(), atol=1e-5)
