@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -11,7 +12,7 @@ from cascade.trainer.settings import Range, check_fields
 if TYPE_CHECKING:
     import torch
 
-__all__ = ["OptimizerConfig", "adamw", "learning_rate"]
+__all__ = ["OptimizerConfig", "adamw", "learning_rate", "load_moments", "moments"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,3 +77,52 @@ def adamw(
         {"params": [p for p in trained if p.ndim < 2], "weight_decay": 0.0},
     ]
     return torch.optim.AdamW(groups, betas=betas, eps=epsilon, fused=True)
+
+
+def moments(
+    model: torch.nn.Module, optimizer: torch.optim.Optimizer
+) -> dict[str, dict[str, torch.Tensor]]:
+    """Return the optimizer's state by name of parameter, whole and on the CPU.
+
+    Every rank must call it for a sharded model; each gets all of it.
+    """
+    from torch.distributed.tensor import DTensor
+
+    return {
+        name: {
+            key: (t.full_tensor() if isinstance(t, DTensor) else t).cpu().clone()
+            for key, t in optimizer.state[parameter].items()
+        }
+        for name, parameter in model.named_parameters()
+        if parameter in optimizer.state
+    }
+
+
+def load_moments(
+    model: torch.nn.Module,
+    optimizer: torch.optim.Optimizer,
+    state: Mapping[str, Mapping[str, torch.Tensor]],
+) -> None:
+    """Go on from the state that `moments` gave, of a model that may have been sharded otherwise.
+
+    Raises:
+        ConfigError: it is of a model with other parameters.
+    """
+    from torch.distributed.tensor import DTensor, distribute_tensor
+
+    parameters = dict(model.named_parameters())
+    for name, tensors in state.items():
+        parameter = parameters.get(name)
+        if parameter is None or tensors["exp_avg"].shape != parameter.shape:
+            raise ConfigError(f"the optimizer's state is of another model: {name} does not fit")
+        placed: dict[str, torch.Tensor] = {}
+        for key, value in tensors.items():
+            if isinstance(parameter, DTensor) and value.ndim:
+                # Every rank has the whole tensor and cuts its own part out of it.
+                placed[key] = distribute_tensor(
+                    value.to(parameter.device), parameter.device_mesh, parameter.placements,
+                    src_data_rank=None,
+                )  # fmt: skip
+            else:
+                placed[key] = value.to(parameter.device).clone()
+        optimizer.state[parameter] = placed

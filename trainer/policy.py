@@ -10,17 +10,20 @@ import math
 from collections import defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
+from torch.distributed.tensor import DTensor
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from cascade.errors import ConfigError, TrainingError
 from cascade.trainer import moe
 from cascade.trainer.batch import MicroBatch, TrainSample, column, totals_of
+from cascade.trainer.distributed import Ranks, shard
 from cascade.trainer.logprobs import TokenLogprobs
-from cascade.trainer.optimizer import OptimizerConfig, adamw, learning_rate
+from cascade.trainer.optimizer import OptimizerConfig, adamw, learning_rate, load_moments, moments
+from cascade.trainer.replay import RouteCounts
 from cascade.trainer.samples import Sample
 from cascade.trainer.scorer import Scorer
 from cascade.trainer.settings import Range, check_fields
@@ -54,6 +57,9 @@ class PolicyConfig:
     """Step of the auxiliary-loss-free update of expert biases after each batch; 0 leaves them."""
     replay_routes: bool = True
     """Train through the experts that the sampler recorded, where it did (R3)."""
+    dtype: Literal["float32", "bfloat16"] | None = None
+    """Of the computation; None: as the weights. Weights in float32 and computation in bfloat16
+    keep float32 masters; that needs `Ranks` from `join`, also for one process."""
 
     def __post_init__(self) -> None:
         """Refuse what cannot run."""
@@ -68,9 +74,20 @@ class Policy:
     """
 
     def __init__(
-        self, model: PreTrainedModel, config: PolicyConfig, optimizer: OptimizerConfig
+        self,
+        model: PreTrainedModel,
+        config: PolicyConfig,
+        optimizer: OptimizerConfig,
+        ranks: Ranks | None = None,
     ) -> None:
         """Prepare `model`, which is trained in place and stays in evaluation mode (no dropout).
+
+        Args:
+            model: a causal language model; the same weights on every rank.
+            config: how it runs.
+            optimizer: how it learns.
+            ranks: from `distributed.join`: the model is sharded over them, and every method must
+                be called on every rank, with the same arguments. None: this process alone.
 
         Raises:
             ConfigError: the model changes logits after its output matrix, has no activation
@@ -87,13 +104,16 @@ class Policy:
             micro_batch_tokens=config.micro_batch_tokens,
             temperature=config.temperature,
             replay=config.replay_routes,
+            ranks=ranks,
         )
+        self._ranks = self._scorer.ranks
         self._routers = self._scorer.routers
         if config.expert_bias_rate:
             moe.require_expert_biases(self._routers)
         if config.freeze_routers:
             moe.freeze(self._routers)
         self._checkpointed = _checkpointed_layers(model) if config.activation_checkpointing else []
+        _shard(self._scorer, model, config, ranks)
         self._optimizer = adamw(
             model,
             betas=optimizer.betas,
@@ -128,8 +148,9 @@ class Policy:
         """
         self._scorer.taps.take()
         metrics = self.accumulate(batch, loss)
-        metrics |= self._apply()
-        metrics |= self._router_metrics()
+        with self._ranks.phase("optimizer step"):
+            metrics |= self._apply()
+            metrics |= self._router_metrics()
         self.step += 1
         return metrics
 
@@ -147,23 +168,41 @@ class Policy:
         if not totals.num_tokens:
             raise ConfigError("an update needs at least one sampled token, got none")
         metrics = _Metrics()
-        metrics.add({"tokens": float(totals.num_tokens)})
-        with self._training():
-            for micro in self._scorer.micro_batches(samples):
-                with self._scorer.routed(micro):
-                    out = self._scorer.run(micro, _wanted_ids(batch, micro))
-                    tokens = self._tokens(batch, micro, out, totals)
-                    value = loss(tokens, totals)
-                    value.loss.backward()  # type: ignore[no-untyped-call]
-                metrics.add({"loss": float(value.loss.detach()), **value.metrics})
-                metrics.add_mismatch(tokens, totals)
-        return metrics.values()
+        with self._ranks.phase("forward and backward"), self._training():
+            for micro, counts in self._ranks.share(self._scorer.micro_batches(samples)):
+                self._backward(batch, micro, loss, totals, metrics if counts else None)
+            summed = self._ranks.sums(metrics.sums)
+            largest = max(self._ranks.gathered(metrics.max_abs))
+        return {**summed, "mismatch/max_abs": largest, "tokens": float(totals.num_tokens)}
+
+    def _backward(
+        self,
+        batch: Sequence[TrainSample],
+        micro: MicroBatch,
+        loss: Loss,
+        totals: Totals,
+        metrics: _Metrics | None,
+    ) -> None:
+        """Add a micro-batch's gradient; one of 0 without `metrics`, to keep ranks in step."""
+        with self._scorer.routed(micro, counts=metrics is not None):
+            out = self._scorer.run(micro, _wanted_ids(batch, micro))
+            tokens = self._tokens(batch, micro, out, totals)
+            value = loss(tokens, totals)
+            # FSDP2 averages over ranks; the denominators in `totals` are already the batch's.
+            scale = self._ranks.size if metrics is not None else 0
+            (value.loss * scale).backward()  # type: ignore[no-untyped-call]
+        if metrics is not None:
+            metrics.add({"loss": float(value.loss.detach()), **value.metrics})
+            metrics.add_mismatch(tokens, totals)
 
     def state(self) -> dict[str, Any]:
-        """Return all that `update` depends on but the model's parameters, for `torch.save`."""
+        """Return all that `update` depends on but the model's parameters, for `torch.save`.
+
+        Over several ranks each has the whole state, so it does not matter how many go on from it.
+        """
         return {
             "step": self.step,
-            "optimizer": self._optimizer.state_dict(),
+            "optimizer": moments(self.model, self._optimizer),
             "expert_biases": {
                 name: bias_X.cpu().clone()
                 for name, bias_X in moe.expert_biases(self._routers).items()
@@ -181,10 +220,7 @@ class Policy:
             raise ConfigError("the state's expert biases are of a model with other routers")
         for name, bias_X in biases.items():
             bias_X.copy_(state["expert_biases"][name])
-        try:
-            self._optimizer.load_state_dict(state["optimizer"])
-        except ValueError as error:
-            raise ConfigError(f"the optimizer's state is of another model: {error}") from error
+        load_moments(self.model, self._optimizer, state["optimizer"])
         self.step = state["step"]
 
     def _tokens(
@@ -235,7 +271,7 @@ class Policy:
     def _apply(self) -> dict[str, float]:
         """Clip the gradients and step."""
         parameters = [p for p in self.model.parameters() if p.grad is not None]
-        norm = float(
+        norm = _number(
             torch.nn.utils.clip_grad_norm_(parameters, self.optimizer_config.max_grad_norm)
         )
         if not math.isfinite(norm):
@@ -256,6 +292,12 @@ class Policy:
         if not self._routers:
             return {}
         routed = self._scorer.taps.take()
+        parts = self._ranks.gathered(routed)
+        routed = RouteCounts(
+            sum((part.counts_L_X for part in parts[1:]), parts[0].counts_L_X),
+            sum(part.agreed for part in parts),
+            sum(part.replayed for part in parts),
+        )
         if self.config.expert_bias_rate:
             moe.update_expert_biases(self._routers, routed.counts_L_X, self.config.expert_bias_rate)
         metrics = moe.load_metrics(routed.counts_L_X)
@@ -290,6 +332,21 @@ def _wanted_ids(batch: Sequence[TrainSample], micro: MicroBatch) -> torch.Tensor
     return torch.cat([micro.ids_N[:, None], candidates_N_C], dim=1)
 
 
+def _shard(
+    scorer: Scorer, model: PreTrainedModel, config: PolicyConfig, ranks: Ranks | None
+) -> None:
+    """Shard the model if there are several ranks, or computation is in another type."""
+    dtype = model.dtype if config.dtype is None else getattr(torch, config.dtype)
+    if dtype == model.dtype and (ranks is None or ranks.size == 1):
+        return
+    if ranks is None or ranks.store is None:
+        raise ConfigError(
+            f"dtype is {config.dtype!r} and the weights are {model.dtype}: pass the ranks that "
+            "cascade.trainer.distributed.join gives, also for one process"
+        )
+    shard(scorer.net, model, ranks, dtype)
+
+
 def _checkpointed_layers(model: PreTrainedModel) -> list[GradientCheckpointingLayer]:
     if not model.supports_gradient_checkpointing:
         raise ConfigError(
@@ -299,16 +356,21 @@ def _checkpointed_layers(model: PreTrainedModel) -> list[GradientCheckpointingLa
     return [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
 
 
+def _number(norm: torch.Tensor) -> float:
+    """Value of a scalar that may be spread over ranks."""
+    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
+
+
 class _Metrics:
     """Adds up what micro-batches report."""
 
     def __init__(self) -> None:
-        self._sums: dict[str, float] = defaultdict(float)
-        self._max_abs = 0.0
+        self.sums: dict[str, float] = defaultdict(float)
+        self.max_abs = 0.0
 
     def add(self, parts: Mapping[str, float]) -> None:
         for name, part in parts.items():
-            self._sums[name] += part
+            self.sums[name] += part
 
     @torch.no_grad()
     def add_mismatch(self, tokens: Tokens, totals: Totals) -> None:
@@ -319,7 +381,4 @@ class _Metrics:
         names = ("entropy", "mismatch/k3", "mismatch/mean_abs")
         self.add({n: s / totals.num_tokens for n, s in zip(names, sums, strict=True)})
         if len(difference_N):
-            self._max_abs = max(self._max_abs, float(difference_N.abs().max()))
-
-    def values(self) -> dict[str, float]:
-        return {**self._sums, "mismatch/max_abs": self._max_abs}
+            self.max_abs = max(self.max_abs, float(difference_N.abs().max()))

@@ -6,7 +6,7 @@ candidates of a token.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -15,7 +15,8 @@ from torch import nn
 
 from cascade.errors import ConfigError
 from cascade.trainer.batch import MicroBatch, column, micro_batches
-from cascade.trainer.logprobs import TokenLogprobs, likeliest, token_logprobs
+from cascade.trainer.distributed import Ranks
+from cascade.trainer.logprobs import Likeliest, TokenLogprobs, likeliest, token_logprobs
 from cascade.trainer.moe import find_routers
 from cascade.trainer.packing import packing_is_exact
 from cascade.trainer.replay import RouterTaps
@@ -48,24 +49,46 @@ class LogprobModel(nn.Module):
         ids_N_K: torch.Tensor,
     ) -> TokenLogprobs:
         """Return log-probabilities of `ids_N_K` as predicted at the flat positions `source_N`."""
-        hidden_B_T_D = _hidden(self.model, input_ids_B_T, position_ids_B_T)
+        hidden_N_D = _hidden(self.model, input_ids_B_T, position_ids_B_T, source_N)
         head = self.model.get_output_embeddings()
         return token_logprobs(
-            hidden_B_T_D.flatten(0, 1).index_select(0, source_N),
+            hidden_N_D,
             head.weight,
             ids_N_K,
             bias_V=getattr(head, "bias", None),
             temperature=self.temperature,
         )
 
+    def likeliest(
+        self,
+        input_ids_B_T: torch.Tensor,
+        position_ids_B_T: torch.Tensor,
+        source_N: torch.Tensor,
+        count: int,
+    ) -> Likeliest:
+        """Return the `count` likeliest ids at the flat positions `source_N`."""
+        hidden_N_D = _hidden(self.model, input_ids_B_T, position_ids_B_T, source_N)
+        head = self.model.get_output_embeddings()
+        return likeliest(
+            hidden_N_D,
+            head.weight,
+            count,
+            bias_V=getattr(head, "bias", None),
+            temperature=self.temperature,
+        )
+
 
 def _hidden(
-    model: PreTrainedModel, input_ids_B_T: torch.Tensor, position_ids_B_T: torch.Tensor
+    model: PreTrainedModel,
+    input_ids_B_T: torch.Tensor,
+    position_ids_B_T: torch.Tensor,
+    source_N: torch.Tensor,
 ) -> torch.Tensor:
-    hidden: torch.Tensor = model.base_model(
+    """Last hidden states [N, D] at flat positions."""
+    hidden_B_T_D: torch.Tensor = model.base_model(
         input_ids=input_ids_B_T, position_ids=position_ids_B_T, use_cache=False
     ).last_hidden_state
-    return hidden
+    return hidden_B_T_D.flatten(0, 1).index_select(0, source_N)
 
 
 @torch.no_grad()
@@ -76,13 +99,11 @@ def check_head(model: PreTrainedModel) -> None:
         ConfigError: the model does more with them (soft caps, scales).
     """
     vocabulary = model.config.get_text_config().vocab_size
-    ids_1_T = torch.arange(8, device=model.device)[None] * 5 % vocabulary
-    positions_1_T = torch.arange(8, device=model.device)[None]
-    head = model.get_output_embeddings()
-    logits = model(input_ids=ids_1_T, position_ids=positions_1_T, use_cache=False).logits
-    if not torch.allclose(
-        head(_hidden(model, ids_1_T, positions_1_T)).float(), logits.float(), rtol=1e-2, atol=1e-3
-    ):
+    position_T = torch.arange(8, device=model.device)
+    ids_1_T, positions_1_T = position_T[None] * 5 % vocabulary, position_T[None]
+    logits = model(input_ids=ids_1_T, position_ids=positions_1_T, use_cache=False).logits[0]
+    own = model.get_output_embeddings()(_hidden(model, ids_1_T, positions_1_T, position_T))
+    if not torch.allclose(own.float(), logits.float(), rtol=1e-2, atol=1e-3):
         raise ConfigError(
             f"the logits of {type(model).__name__} are not its hidden states times its output "
             "matrix (it caps or scales them), so its log-probabilities cannot be computed in chunks"
@@ -100,6 +121,7 @@ class Scorer:
         micro_batch_tokens: int = 16_384,
         temperature: float = 1.0,
         replay: bool = False,
+        ranks: Ranks | None = None,
     ) -> None:
         """Test the model's head and packing, and hook into its routers.
 
@@ -110,6 +132,7 @@ class Scorer:
             temperature: of the sampling distribution that the samples were drawn from.
             replay: send tokens to the experts that the sampler recorded. Leave it off for
                 teachers and references: their experts are others.
+            ranks: share the work; every one is given all samples and returns all results.
 
         Raises:
             ConfigError: the model changes logits after its output matrix.
@@ -117,6 +140,7 @@ class Scorer:
         check_head(model)
         self.net = LogprobModel(model, temperature)
         self.device = model.device
+        self.ranks = ranks or Ranks()
         self.replay = replay
         self.packed = packing_is_exact(model)
         self.routers = find_routers(model)
@@ -133,77 +157,68 @@ class Scorer:
             packed=self.packed,
         )
 
-    def routed(self, micro: MicroBatch) -> Any:
-        """Return the context in which a micro-batch's forward and backward passes must run."""
+    def routed(self, micro: MicroBatch, *, counts: bool = True) -> Any:
+        """Return the context in which a micro-batch's forward and backward passes must run.
+
+        Its tokens enter the statistics of routes if it `counts`.
+        """
         routes = micro.routes_L_BT_K if self.replay else None
         return self.taps.over(
-            micro.is_padding_B_T.to(self.device),
+            micro.is_padding_B_T.to(self.device) | (not counts),
             None if routes is None else routes.to(self.device),
         )
 
     def run(self, micro: MicroBatch, ids_N_K: torch.Tensor | None = None) -> TokenLogprobs:
         """Run a micro-batch through the model, for its sampled tokens or for `ids_N_K`."""
         ids_N_K = micro.ids_N[:, None] if ids_N_K is None else ids_N_K
-        out: TokenLogprobs = self.net(
+        out: TokenLogprobs = self.net(*self._inputs(micro), ids_N_K.to(self.device))
+        return out
+
+    def _inputs(self, micro: MicroBatch) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        return (
             micro.rows.input_ids_B_T.to(self.device),
             micro.rows.position_ids_B_T.to(self.device),
             micro.source_N.to(self.device),
-            ids_N_K.to(self.device),
         )
-        return out
 
-    @torch.no_grad()
     def likeliest(self, samples: Sequence[Sample], count: int) -> list[IntArray]:
         """Return the ids [T, C] of the `count` likeliest tokens at each sampled position."""
-        results = [np.zeros((len(s.token_ids), count), dtype=np.int64) for s in samples]
-        head = self.net.model.get_output_embeddings()
-        for micro in self.micro_batches(samples):
-            with self.routed(micro):
-                hidden_B_T_D = _hidden(
-                    self.net.model,
-                    micro.rows.input_ids_B_T.to(self.device),
-                    micro.rows.position_ids_B_T.to(self.device),
-                )
-            found = likeliest(
-                hidden_B_T_D.flatten(0, 1).index_select(0, micro.source_N.to(self.device)),
-                head.weight,
-                count,
-                bias_V=getattr(head, "bias", None),
-            )
-            _scatter(found.ids_N_K, micro, samples, results)
-        return results
+        return self._read(
+            samples, lambda micro: self.net.likeliest(*self._inputs(micro), count).ids_N_K
+        )
 
-    @torch.no_grad()
     def candidate_logprobs(
         self, samples: Sequence[Sample], candidate_ids: Sequence[IntArray]
     ) -> list[FloatArray]:
         """Return the log-probabilities [T, C] of the candidates of each sample, in nats."""
-        results = [np.zeros(ids.shape, dtype=np.float32) for ids in candidate_ids]
-        for micro in self.micro_batches(samples):
-            ids_N_C = column(micro, samples, lambda i: candidate_ids[i])
-            with self.routed(micro):
-                logprob_N_C = self.run(micro, ids_N_C).logprob_N_K
-            _scatter(logprob_N_C.float(), micro, samples, results)
-        return results
 
-    @torch.no_grad()
+        def read(micro: MicroBatch) -> torch.Tensor:
+            ids_N_C = column(micro, samples, lambda i: candidate_ids[i])
+            return self.run(micro, ids_N_C).logprob_N_K.float()
+
+        return self._read(samples, read)
+
     def logprobs(self, samples: Sequence[Sample]) -> list[FloatArray]:
         """Return the log-probabilities [T] of each sample, in nats; 0 where not sampled."""
-        results = [np.zeros(len(sample.token_ids), dtype=np.float32) for sample in samples]
-        for micro in self.micro_batches(samples):
-            with self.routed(micro):
-                logprob_N = self.run(micro).logprob_N_K[:, 0]
-            _scatter(logprob_N.float(), micro, samples, results)
+        return self._read(samples, lambda micro: self.run(micro).logprob_N_K[:, 0].float())
+
+    @torch.no_grad()
+    def _read(
+        self, samples: Sequence[Sample], read: Callable[[MicroBatch], torch.Tensor]
+    ) -> list[Any]:
+        """Lay `read(micro)`, values of sampled tokens, out as arrays [T, …], else 0."""
+        found: dict[int, npt.NDArray[Any]] = {}
+        with self.ranks.phase("scoring"):
+            for micro, counts in self.ranks.share(self.micro_batches(samples)):
+                with self.routed(micro):
+                    parts = torch.split(read(micro).cpu(), list(micro.count_of_sample))
+                if counts:
+                    found.update(zip(micro.indices, (p.numpy() for p in parts), strict=True))
+            for others in self.ranks.gathered(found):
+                found.update(others)
+        results = []
+        for i, sample in enumerate(samples):
+            shape = (len(sample.token_ids), *found[i].shape[1:])
+            results.append(np.zeros(shape, dtype=found[i].dtype))
+            results[-1][sample.sampled] = found[i]
         return results
-
-
-def _scatter(
-    value_N: torch.Tensor,
-    micro: MicroBatch,
-    samples: Sequence[Sample],
-    results: Sequence[npt.NDArray[Any]],
-) -> None:
-    """Put the values of a micro-batch's sampled tokens where those stand in their samples."""
-    parts = torch.split(value_N.cpu(), list(micro.count_of_sample))
-    for i, part in zip(micro.indices, parts, strict=True):
-        results[i][samples[i].sampled] = part.numpy()
