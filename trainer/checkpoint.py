@@ -35,6 +35,7 @@ __all__ = [
     "restore_generators",
     "save_checkpoint",
     "save_model",
+    "step_of_model",
 ]
 
 FORMAT = "cascade.checkpoint/1"
@@ -141,14 +142,32 @@ def save_checkpoint(
 
 
 def save_model(
-    folder: Path, name: str, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase
+    folder: Path,
+    name: str,
+    model: PreTrainedModel,
+    tokenizer: PreTrainedTokenizerBase,
+    *,
+    step: int = 0,
 ) -> Path:
-    """Write a folder with weights and tokenizer alone, whole or not at all.
+    """Write a folder with weights, tokenizer and the number of steps, whole or not at all.
 
     Raises:
         TrainingError: the disk is full or cannot be written.
     """
-    return _write_whole(folder, name, lambda new: _write_model(new, model, tokenizer))
+
+    def write(new: Path) -> None:
+        _write_model(new, model, tokenizer)
+        (new / _MANIFEST).write_text(json.dumps({"step": step}), encoding="utf-8")
+
+    return _write_whole(folder, name, write)
+
+
+def step_of_model(folder: Path) -> int | None:
+    """Return the steps that led to a folder of `save_model`; None if there is none."""
+    try:
+        return int(json.loads((folder / _MANIFEST).read_text(encoding="utf-8"))["step"])
+    except OSError:
+        return None
 
 
 def _write_model(folder: Path, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase) -> None:

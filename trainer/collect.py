@@ -32,7 +32,16 @@ from cascade.trainer.settings import Range, check_fields
 from cascade.trainer.sync import Episode, Sampler
 from cascade.types import SamplingParams, Trajectory
 
-__all__ = ["Collected", "Collector", "EnvPool", "Group", "TaskSets", "TrainEnv"]
+__all__ = [
+    "Collected",
+    "Collector",
+    "EnvPool",
+    "Group",
+    "TaskSets",
+    "TrainEnv",
+    "engine_failed",
+    "remove_journals",
+]
 
 
 class TaskSets(Protocol):
@@ -324,11 +333,11 @@ class Collector:
             episodes = [self._episode(job, done, journal) for job in missing]
             new = iter(await self.sampler.run(episodes, self._concurrency))
             held = [next(new) if episode is None else episode for episode in held]
-            failed = [e for e in held if e is not None and _engine_failed(e)]
+            failed = [e for e in held if e is not None and engine_failed(e)]
             if failed and journal.restarts_left > 0:
                 journal.restarts_left -= 1
                 await self._recover(failed[0].verdict.reason)
-                held = [None if e is None or _engine_failed(e) else e for e in held]
+                held = [None if e is None or engine_failed(e) else e for e in held]
         return [episode for episode in held if episode is not None]
 
     def _episode(
@@ -339,7 +348,7 @@ class Collector:
         before = done.get((draw.number, job.sample))
 
         async def run(engine: Engine) -> Trajectory:
-            if before is not None and not _engine_failed(before):
+            if before is not None and not engine_failed(before):
                 # Only the judge failed: judge the same text again. A new text would let responses
                 # that are hard to judge drop out.
                 engine = ScriptedEngine(list(before.completions))
@@ -357,7 +366,8 @@ class Collector:
         return run
 
 
-def _engine_failed(episode: Trajectory) -> bool:
+def engine_failed(episode: Trajectory) -> bool:
+    """Whether an episode is a FAULT for want of an engine, not of a judge."""
     return episode.verdict.is_fault and episode.verdict.reason.startswith("engine:")
 
 
@@ -392,13 +402,20 @@ class _Journal:
         """Keep an episode. One that the engine failed is not kept: it will be sampled again."""
         if episode.verdict.is_fault:
             self.last_fault = episode.verdict.reason
-        if self._writer is not None and not _engine_failed(episode):
+        if self._writer is not None and not engine_failed(episode):
             self._writer.write(episode)
 
 
 def journal_path(folder: Path, step: int) -> Path:
     """Where the episodes of a stage's step lie."""
     return folder / f"episodes-{step:06d}.jsonl"
+
+
+def remove_journals(folder: Path, before: int | None = None) -> None:
+    """Remove the journals of a stage's steps below `before`; None removes all."""
+    for path in folder.glob("episodes-*.jsonl"):
+        if before is None or path.name < journal_path(folder, before).name:
+            path.unlink()
 
 
 def _metrics(

@@ -13,7 +13,7 @@ from cascade.envs.rollout import derive_seed
 from cascade.errors import ConfigError, DataError, EngineError
 from cascade.trainer.advantages import group_advantages, normalised
 from cascade.trainer.checkpoint import load_weights, save_model
-from cascade.trainer.collect import Collected, Collector, TrainEnv, journal_path
+from cascade.trainer.collect import Collected, Collector, TrainEnv, engine_failed, remove_journals
 from cascade.trainer.curriculum import TaskStream
 from cascade.trainer.optimizer import OptimizerConfig
 from cascade.trainer.recipe import Context, StageRun
@@ -182,8 +182,7 @@ class GrpoRun:
 
     def saved(self) -> None:
         """Drop the journals of steps that a checkpoint covers."""
-        for step in range(self._steps_done):
-            journal_path(self.context.scratch, step).unlink(missing_ok=True)
+        remove_journals(self.context.scratch, before=self._steps_done)
 
     async def aclose(self) -> None:
         """Close the engine."""
@@ -213,33 +212,44 @@ class GrpoRun:
         return self._collector
 
     async def _sync(self) -> dict[str, float]:
-        """Bring the engine to the present weights, and check that it has them."""
+        """Bring the engine to the present weights, and check that it has them.
+
+        Raises:
+            EngineError: it fails again and again, also after it was opened anew.
+        """
         assert self._sampler is not None
-        if self._synced == self.policy.step:
-            return {}
+        for left in reversed(range(self.stage.engine_restarts + 1)):
+            if self._synced == self.policy.step:
+                break
+            try:
+                return await self._sync_once(self._sampler)
+            except EngineError as error:
+                if left == 0:
+                    raise
+                await self._reopen(str(error))
+        return {}
+
+    async def _sync_once(self, sampler: Sampler) -> dict[str, float]:
         version = f"{self.stage.name}-{self.policy.step}"
-        await self._sampler.sync(version)
-        probes = [
-            task.messages for pool in self._pools for task in pool.tasks[: self.stage.audit.prompts]
-        ]
+        await sampler.sync(version)
+        first = slice(self.stage.audit.prompts)
+        probes = [task.messages for pool in self._pools for task in pool.tasks[first]]
         told = await verify_sync(
-            self._sampler,
-            self.context.model,
-            probes,
-            self.stage.sampling,
-            self.stage.audit,
-            version,
+            sampler, self.context.model, probes, self.stage.sampling, self.stage.audit, version
         )
         self._synced = self.policy.step
         return told
 
     async def _recover(self, reason: str) -> None:
         """Open an engine that failed anew, with the same weights."""
+        await self._reopen(reason)
+        await self._sync()
+
+    async def _reopen(self, reason: str) -> None:
         assert self._sampler is not None
         self.context.say(f"the engine failed ({reason}); it is opened anew for the same samples")
-        await self._sampler.reopen()
         self._synced = None
-        await self._sync()
+        await self._sampler.reopen()
 
     def _update(self, collected: Collected, index: int) -> dict[str, float]:
         batch = self._batch(collected, index)
@@ -343,6 +353,12 @@ class GrpoRun:
                 for sample in range(evaluation.samples)
             ]
             done = await self._sampler.run(episodes, self.stage.concurrency)
+            for _ in range(self.stage.engine_restarts):
+                failed = [episode for episode in done if engine_failed(episode)]
+                if not failed:
+                    break
+                await self._recover(failed[0].verdict.reason)
+                done = await self._sampler.run(episodes, self.stage.concurrency)
         judged = [episode for episode in done if not episode.verdict.is_fault]
         if not judged:
             raise EngineError(f"every episode of the evaluation failed: {done[0].verdict.reason}")

@@ -31,6 +31,7 @@ from cascade.envs.rollout import derive_seed
 from cascade.envs.trajectories import TrajectoryWriter
 from cascade.errors import ConfigError, DataError, TrainingError
 from cascade.trainer import checkpoint as saved
+from cascade.trainer.collect import remove_journals
 from cascade.trainer.console import Watch
 from cascade.trainer.metrics import MetricsFile, Sink, cut
 from cascade.trainer.page import write_page
@@ -172,8 +173,10 @@ class _Run:
         while position.step < self.recipe.total_steps:
             position = await self._run_stage(position, state)
             state = None
-        if not self.place.final.is_dir():
-            saved.save_model(self.place.path, "final", self.model, self.tokenizer)
+        if saved.step_of_model(self.place.final) != position.step:
+            saved.save_model(
+                self.place.path, "final", self.model, self.tokenizer, step=position.step
+            )
         write_page(self.place.path, self.recipe.name)
         return self.place.final
 
@@ -204,7 +207,11 @@ class _Run:
         now = resolved(self.recipe)
         if self.place.recipe.exists():
             before = json.loads(self.place.recipe.read_text(encoding="utf-8"))
-            for line in changes(before, now):
+            different = list(changes(before, now))
+            if different:  # episodes in the journals were sampled under the settings of before
+                for stage in self.plan:
+                    remove_journals(self._scratch(stage))
+            for line in different:
                 self.watch.say(
                     f"changed since this run {'began' if started else 'was set up'}: {line}"
                 )

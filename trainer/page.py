@@ -1,4 +1,7 @@
-"""One HTML page per run with its curves, without any outside file; and curves as SVG for guides."""
+"""One HTML page per run with its curves, without any outside file; and curves as SVG for guides.
+
+``python -m cascade.trainer.page METRIC OUT.svg RUN [RUN …]`` draws one metric of several runs.
+"""
 
 from __future__ import annotations
 
@@ -6,6 +9,7 @@ import html
 import json
 import math
 import os
+import sys
 from collections.abc import Mapping, Sequence
 from itertools import islice
 from pathlib import Path
@@ -14,7 +18,7 @@ from typing import Any
 from cascade.envs.trajectories import read_trajectories
 from cascade.trainer.metrics import read_metrics
 
-__all__ = ["Series", "curve_svg", "write_page"]
+__all__ = ["Series", "compare", "curve_svg", "write_page"]
 
 Series = Sequence[tuple[float, float]]
 """Points (x, y) by rising x."""
@@ -201,3 +205,23 @@ def _settings(path: Path) -> list[str]:
         "<h2>Settings</h2>",
         f"<details><summary>all</summary><pre>{html.escape(text)}</pre></details>",
     ]
+
+
+def compare(metric: str, runs: Sequence[Path], title: str) -> str:
+    """Draw one metric of several runs as an SVG file's text; each run is called by its folder."""
+    series: dict[str, Series] = {}
+    for run in runs:
+        lines = list(read_metrics(run / "metrics.jsonl"))
+        begins = [
+            (line["step"] - 1, line["eval/start_pass_rate"])
+            for line in lines
+            if metric == "eval/pass_rate" and "eval/start_pass_rate" in line
+        ]
+        series[run.name] = [*begins, *_points(lines, metric)]
+    y_range = (0.0, 1.0) if metric.startswith(("eval/", "reward/")) else None
+    return curve_svg(series, title=title, y_range=y_range, size=(720, 360))
+
+
+if __name__ == "__main__":
+    name, out, *folders = sys.argv[1:]
+    Path(out).write_text(compare(name, [Path(f) for f in folders], name) + "\n", encoding="utf-8")

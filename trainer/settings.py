@@ -11,6 +11,7 @@ import dataclasses
 import inspect
 import json
 import math
+import re
 import sys
 import types
 import typing
@@ -109,7 +110,8 @@ def resolved(settings: Any) -> Any:
     if settings is None or isinstance(settings, (bool, int, float, str)):
         return settings
     name = getattr(settings, "__qualname__", None)
-    return f"{settings.__module__}:{name}" if name else str(settings)
+    # An address in memory is no setting: the next process has another one.
+    return f"{settings.__module__}:{name}" if name else re.sub(r" at 0x\w+", "", str(settings))
 
 
 def changes(before: Any, after: Any, path: str = "") -> Iterator[str]:

@@ -35,7 +35,7 @@ from cascade.types import Message, Task
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerFast
 
-__all__ = ["FreshToy", "ToyConfig", "cached_toy", "toy_folder", "train_toy"]
+__all__ = ["FreshToy", "ToyConfig", "ToyLessons", "cached_toy", "toy_folder", "train_toy"]
 
 _THREADS = 1
 """One thread: nearly as fast on matrices this small, and not slowed by what else runs."""
@@ -212,6 +212,18 @@ class FreshToy:
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """Build the toy's tokenizer."""
         return toy_tokenizer(self.toy.max_length)
+
+
+@dataclass(frozen=True, slots=True)
+class ToyLessons:
+    """What the toy learns from, as examples for a stage of fine-tuning."""
+
+    toy: ToyConfig = field(default_factory=ToyConfig)
+    """Its numbers and shares of conversations, drills and sums, and its seed."""
+
+    def load(self, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
+        """Generate the examples."""
+        return _examples(self.toy, tokenizer)
 
 
 def _architecture(config: ToyConfig, tokenizer: PreTrainedTokenizerFast) -> PretrainedConfig:

@@ -19,7 +19,7 @@ from typing import Any, BinaryIO
 import torch
 
 from cascade.envs.trajectories import TrajectoryWriter
-from cascade.trainer import checkpoint, cli, collect
+from cascade.trainer import checkpoint, cli
 
 RECIPE = Path(__file__).resolve().parent.parent / "small_recipe.py"
 UNTIMED = ("seconds", "tokens_per_second")
@@ -55,7 +55,7 @@ POINTS: Mapping[str, Callable[[], None]] = {
     "while sampling the first wave": lambda: kill_at(TrajectoryWriter, "write", 5, tear),
     "before an update": lambda: kill_at(torch.optim.AdamW, "step", 4),
     "while writing a checkpoint's state": lambda: kill_at(torch, "save", 2, write_half),
-    "before a checkpoint gets its name": lambda: kill_at(checkpoint.os, "replace", 3),
+    "before a checkpoint gets its name": lambda: kill_at(os, "replace", 3),
     "after the last step": lambda: kill_at(checkpoint, "save_model", 1),
 }
 """Where a process dies -> how it is told to."""
@@ -103,7 +103,6 @@ def outcome(folder: Path) -> dict[str, Any]:
 def main(base: Path) -> None:
     """Run once without a kill, then with one at each point, then with many in one run."""
     torch.set_num_threads(1)
-    assert collect.TrajectoryWriter is TrajectoryWriter
     whole = base / "whole"
     codes: dict[str, Any] = {"whole": [part(whole, None)]}
     outcomes = {"whole": outcome(whole)}
