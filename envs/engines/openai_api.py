@@ -63,12 +63,28 @@ def chat_body(
             in either is left out altogether.
     """
     body = _sampling(model, params, max_tokens_field, token_ids)
-    body["messages"] = messages if isinstance(messages, list | tuple) else list(messages)
+    body["messages"] = _sent(messages)
     if params.logprobs:
         body["logprobs"] = True
     if params.thinking is not None:
         body["chat_template_kwargs"] = {"enable_thinking": params.thinking}
     return _with_extra(body, extra, params.extra)
+
+
+def _sent(messages: Sequence[Message]) -> Sequence[Mapping[str, Any]]:
+    """The messages, with earlier reasoning under both of its names.
+
+    vLLM 0.32 reads `reasoning`, SGLang and others `reasoning_content`; what a server does not know
+    it leaves alone.
+    """
+    if not any("reasoning_content" in message for message in messages):
+        return messages if isinstance(messages, list | tuple) else list(messages)
+    return [
+        {**message, "reasoning": message["reasoning_content"]}
+        if "reasoning_content" in message
+        else message
+        for message in messages
+    ]
 
 
 def completions_body(

@@ -10,10 +10,11 @@ import pytest
 
 from cascade.envs import rollout
 from cascade.envs.agent import MAX_CALLS, MAX_RESULT_CHARACTERS, tool_message
+from cascade.envs.engines.openai_api import chat_body
 from cascade.envs.engines.scripted import ScriptedEngine
 from cascade.envs.engines.templates import load_template, render
 from cascade.envs.workplace import WorkplaceEnv
-from cascade.types import Completion, SamplingParams, StopReason, VerdictStatus
+from cascade.types import Completion, Message, SamplingParams, StopReason, VerdictStatus
 from cascade.verifiers.tools import Call, render_calls
 
 FIND = Call("find_employee", {"name": "a"})
@@ -121,6 +122,15 @@ def test_reasoning_and_calls_that_a_server_took_out_go_back_as_fields(env: Workp
     assert said["content"] == ""
     assert (result["role"], result["tool_call_id"]) == ("tool", "c1")
     assert trajectory.messages[-3]["reasoning_content"] == "first Ann"
+
+
+def test_a_server_is_sent_earlier_reasoning_under_both_names() -> None:
+    """As vLLM 0.32 reads `reasoning` alone, it would be lost between calls under the other."""
+    said: Message = {"role": "assistant", "content": "x", "reasoning_content": "first Ann"}
+    asked: Message = {"role": "user", "content": "y"}
+    body = chat_body("m", [asked, said], SamplingParams())
+    assert body["messages"] == [asked, {**said, "reasoning": "first Ann"}]
+    assert chat_body("m", [asked], SamplingParams())["messages"] == [asked]
 
 
 def test_calls_that_no_template_can_write_stay_text(env: WorkplaceEnv) -> None:
