@@ -26,7 +26,7 @@ TASK = EvalTask(
     published=(
         Published(
             "Nemotron-Cascade-2-30B-A3B", 72.9, "avg@1", CASCADE2, 1,
-            "of the generate-verify-refine loop (cascade.envs.graded.refine); basic 92.5, advanced 53.4",
+            "of the loop in cascade.envs.graded.refine; basic 92.5, advanced 53.4",
         ),
     ),
     breakdown="part",
