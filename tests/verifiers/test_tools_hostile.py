@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import random
+import warnings
 
 import pytest
 from hypothesis import given, settings
@@ -120,3 +121,20 @@ def test_right_calls_with_one_character_changed_never_raise(format: CallFormat) 
         if verdict.reward:
             (call,) = tools.parse_calls(changed, format, TOOLS).calls
             assert call == Call("f", {"a": "zq", "n": 77})
+
+
+@pytest.mark.parametrize("text", ["f(a=9.if 1else 2)", "f(a=[1.or 2])", "f(n=0x1for x in y)"])
+def test_numbers_that_run_into_words_print_no_warning(text: str) -> None:
+    """Python reads them with a SyntaxWarning, which a strict process turns into an error."""
+    xml = f"<tool_call>\n<function=f>\n<parameter=o>\n[{text[4:-1]}]\n</parameter>\n</function>"
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        for response in (text, f"{xml}\n</tool_call>"):
+            assert tools.verify(response, REFERENCE).reward == 0
+
+
+def test_words_in_quotes_may_begin_with_a_number() -> None:
+    declared = [{"name": "f", "parameters": {"properties": {"o": {"type": "array"}}}}]
+    text = "<tool_call>\n<function=f>\n<parameter=o>\n['12in', '1or']\n</parameter>\n</function>"
+    parsed = tools.parse_calls(f"{text}\n</tool_call>", "nemotron", declared)
+    assert parsed.calls[0].arguments == {"o": ["12in", "1or"]}

@@ -18,6 +18,7 @@ from typing import Any
 from cascade.verifiers.schema.limits import DEFAULT_LIMITS
 from cascade.verifiers.tools.calls import Call, Malformed, ParsedCalls
 from cascade.verifiers.tools.signatures import (
+    GLUED,
     Signatures,
     properties_of,
     resolve_name,
@@ -35,8 +36,6 @@ _STRING = re.compile(
     re.DOTALL,
 )
 _KEYWORD_ARGUMENT = "|".join(name for name in keyword.kwlist if name.islower())
-_GLUED = re.compile(r"\b\d\w*(?:and|else|for|if|in|is|not|or)\b")
-"""A number that runs into a word: Python still reads it, with a warning on stderr."""
 _ALIAS = "tool__name__"
 _BAD_ESCAPE = re.compile(r"""\\(?:[\\'"abfnrtvxuUN0-7\n]|(.))""", re.DOTALL)
 _MAX_CHARS = 200_000
@@ -126,7 +125,7 @@ def _calls(bare: str, signatures: Signatures) -> list[Call]:
     if len(bare) > _MAX_CHARS:
         raise _NotACall(f"{len(bare)} characters of calls, more than {_MAX_CHARS}")
     source, names = _in_python_names(_without_bad_escapes(bare), signatures)
-    if _GLUED.search(_STRING.sub("", source)):
+    if GLUED.search(_STRING.sub("", source)):
         raise _NotACall("a number that runs into a word")
     tree = ast.parse(source, mode="eval").body
     nodes = tree.elts if isinstance(tree, (ast.List, ast.Tuple)) else [tree]

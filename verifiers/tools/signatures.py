@@ -17,11 +17,23 @@ from cascade.errors import DataError
 from cascade.verifiers.schema.json_text import parse_json
 from cascade.verifiers.schema.limits import DEFAULT_LIMITS, DocumentError
 
-__all__ = ["Signatures", "kinds_of", "properties_of", "resolve_name", "signatures_of", "typed"]
+__all__ = [
+    "GLUED",
+    "Signatures",
+    "kinds_of",
+    "properties_of",
+    "resolve_name",
+    "signatures_of",
+    "typed",
+]
 
 Signatures = Mapping[str, Mapping[str, Any]]
 """Tool name -> the schema of its parameters."""
 
+_WORDS = "(?:and|else|for|if|in|is|not|or)"
+GLUED = re.compile(rf"\b\d\w*{_WORDS}\b|\d\.(?:[eE][+-]?[\d_]+)?[jJ]?{_WORDS}\b")
+"""A number that runs into a word: Python still reads it, with a warning on stderr."""
+_QUOTED = re.compile(r"""'[^']*'|"[^"]*\"""")
 _KINDS = {
     "string": "string", "str": "string", "String": "string", "char": "string",
     "integer": "integer", "int": "integer", "long": "integer", "short": "integer",
@@ -130,7 +142,7 @@ def _literal(bare: str, text: str) -> Any:
         return parse_json(bare, DEFAULT_LIMITS)
     except DocumentError:
         pass
-    if len(bare) > 10_000 or "\\" in bare:
+    if len(bare) > 10_000 or "\\" in bare or GLUED.search(_QUOTED.sub("", bare)):
         return text
     try:
         return _as_json(ast.literal_eval(bare))
