@@ -20,7 +20,15 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-__all__ = ["SEPARATOR", "Words", "gram_hashes", "normalised", "normalised_jsonl", "words_of"]
+__all__ = [
+    "SEPARATOR",
+    "Words",
+    "gram_hashes",
+    "normalised",
+    "normalised_bytes",
+    "normalised_jsonl",
+    "words_of",
+]
 
 Hashes = npt.NDArray[np.uint64]
 SEPARATOR = b"\x01"
@@ -47,7 +55,11 @@ def normalised(texts: Sequence[str]) -> bytes:
     joined = " \x01 ".join(texts)
     if joined.count("\x01") >= len(texts):  # inside a text it would be taken for the text's end
         joined = " \x01 ".join(text.replace("\x01", " ") for text in texts)
-    raw = f" {joined} \x01 ".encode("utf-8", "replace")
+    return normalised_bytes(f" {joined} \x01 ".encode("utf-8", "replace"))
+
+
+def normalised_bytes(raw: bytes) -> bytes:
+    """Return the words of texts in UTF-8 that have their separators already."""
     return (raw if raw.isascii() else _without_beyond_ascii(raw)).translate(_TABLE)
 
 

@@ -9,8 +9,7 @@ import csv
 import gzip
 import io
 import json
-import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Any
@@ -19,12 +18,14 @@ import numpy as np
 
 from cascade.envs.rows import read_rows
 from cascade.errors import DataError, DataNotFoundError
-from cascade.evals.ngrams import normalised, normalised_jsonl
+from cascade.evals.ngrams import normalised, normalised_bytes, normalised_jsonl
 
 __all__ = ["Batch", "batches"]
 
 _BATCH_BYTES = 1_000_000
 """Small enough for the arrays of its words to stay in a processor's cache."""
+_CSV_BLOCK_BYTES = 32_000_000
+"""A row must fit into it."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,9 +58,9 @@ def batches(files: Sequence[Path]) -> Iterator[Batch]:
         if name.endswith(".jsonl"):
             yield from _of_jsonl(file)
         elif name.endswith(".parquet"):
-            yield from _batched(file, _of_parquet(file))
+            yield from _of_parquet(file)
         elif name.endswith(".csv"):
-            yield from _batched(file, _of_csv(file))
+            yield from _of_csv(file)
         elif name.endswith(".txt"):
             yield from _batched(file, _of_lines(file))
         else:
@@ -129,29 +130,109 @@ def _of_lines(file: Path) -> Iterator[tuple[int, str]]:
             yield number, line.decode("utf-8", "replace")
 
 
-def _of_csv(file: Path) -> Iterator[tuple[int, str]]:
-    csv.field_size_limit(sys.maxsize)
-    with _opened(file) as lines:
-        text = io.TextIOWrapper(lines, encoding="utf-8", errors="replace", newline="")
-        try:
-            for number, row in enumerate(csv.reader(text), start=1):
-                yield number, "\n".join(row)
-        except csv.Error as error:
-            raise DataError(f"{file}: not CSV ({error})") from error
+def _of_csv(file: Path) -> Iterator[Batch]:
+    """Read every cell as text; the first row counts, since it may be no header."""
+    import pyarrow
+    import pyarrow.csv
+
+    with io.TextIOWrapper(_opened(file), "utf-8", "replace", newline="") as lines:
+        first = next(csv.reader(lines), [])
+    if not first:
+        return
+    cells = {f"f{i}": pyarrow.string() for i in range(len(first))}
+    try:
+        reader = pyarrow.csv.open_csv(
+            pyarrow.input_stream(str(file), compression="detect"),
+            pyarrow.csv.ReadOptions(
+                use_threads=False, block_size=_CSV_BLOCK_BYTES, autogenerate_column_names=True
+            ),
+            pyarrow.csv.ParseOptions(newlines_in_values=True),
+            pyarrow.csv.ConvertOptions(column_types=cells),
+        )
+        yield from _of_arrow(file, reader)
+    except pyarrow.lib.ArrowException as error:
+        raise DataError(f"{file}: not CSV ({error})") from error
 
 
-def _of_parquet(file: Path) -> Iterator[tuple[int, str]]:
+def _of_parquet(file: Path) -> Iterator[Batch]:
     import pyarrow.lib
     import pyarrow.parquet
 
     try:
-        number = 0
-        for batch in pyarrow.parquet.ParquetFile(file).iter_batches(batch_size=4096):
-            for row in batch.to_pylist():
-                number += 1
-                yield number, _strings(row)
+        reader = pyarrow.parquet.ParquetFile(file)
+        yield from _of_arrow(file, reader.iter_batches(batch_size=4096, use_threads=False))
     except pyarrow.lib.ArrowException as error:
         raise DataError(f"{file}: not a Parquet file ({error})") from error
+
+
+def _of_arrow(file: Path, tables: Iterable[Any]) -> Iterator[Batch]:
+    """Join the strings of each row in Arrow, a megabyte at a time."""
+    first = 1
+    for table in tables:
+        step = max(1, table.num_rows * _BATCH_BYTES // max(1, table.nbytes))
+        for start in range(0, table.num_rows, step):
+            part = table.slice(start, step)
+            text = _joined(part)
+            rows = range(first, first + part.num_rows)
+            yield Batch(str(file), rows, normalised_bytes(text), len(text))
+            first += part.num_rows
+
+
+def _joined(table: Any) -> bytes:
+    """Return the texts of all rows, each followed by a separator between spaces."""
+    import pyarrow
+    import pyarrow.compute as compute
+
+    columns = [text for column in table.columns for text in _texts_of(column)]
+    if not columns:
+        return b" \x01 " * int(table.num_rows)
+    replaced = {"null_handling": "replace", "null_replacement": ""}
+    text = compute.binary_join_element_wise(*columns, "\n", **replaced)
+    if compute.any(compute.match_substring(text, "\x01")).as_py():
+        text = compute.replace_substring(text, "\x01", " ")
+    ended = compute.binary_join_element_wise(text, "", " \x01 ")
+    _, offsets, data = ended.buffers()
+    size = np.frombuffer(offsets, np.int32)[len(ended)]
+    return bytes(pyarrow.py_buffer(data)[: int(size)])
+
+
+def _texts_of(column: Any) -> Iterator[Any]:
+    """Yield Arrow arrays with one text a row, for each string that the rows of a column hold.
+
+    Strings, lists of strings and lists of objects with strings (messages) are joined by Arrow;
+    whatever is nested deeper goes through Python.
+    """
+    import pyarrow
+    import pyarrow.compute as compute
+
+    types, kind = pyarrow.types, column.type
+    if types.is_large_string(kind):
+        yield column.cast(pyarrow.string())
+    elif types.is_string(kind):
+        yield column
+    elif types.is_list(kind) and types.is_string(kind.value_type):
+        yield _one_a_row(column.offsets, column.values)
+    elif types.is_list(kind) and types.is_struct(kind.value_type) and _is_flat(kind.value_type):
+        for field in range(kind.value_type.num_fields):
+            if types.is_string(kind.value_type[field].type):
+                yield _one_a_row(column.offsets, compute.struct_field(column.values, [field]))
+    elif types.is_nested(kind) or types.is_dictionary(kind):
+        texts = [_strings([value]) for value in column.to_pylist()]
+        yield pyarrow.array(texts, pyarrow.string())
+
+
+def _is_flat(struct: Any) -> bool:
+    import pyarrow.types as types
+
+    return not any(types.is_nested(field.type) for field in struct)
+
+
+def _one_a_row(offsets: Any, texts: Any) -> Any:
+    import pyarrow
+    import pyarrow.compute as compute
+
+    lists = pyarrow.ListArray.from_arrays(offsets, compute.fill_null(texts, ""))
+    return compute.binary_join(lists, "\n")
 
 
 def _strings(value: Any) -> str:

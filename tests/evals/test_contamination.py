@@ -117,6 +117,18 @@ def _as_parquet(path: Path, texts: list[str]) -> None:
     pyarrow.parquet.write_table(pyarrow.table({"messages": parts}), path)
 
 
+def _as_nested_parquet(path: Path, texts: list[str]) -> None:
+    """Nulls, separators and controls in strings, dictionaries, numbers, lists in lists."""
+    deep = [[[text, None]] for text in texts]
+    other: list[str | None] = [None, "a\x01b", "naïve \x01", ""]
+    parts: list[Any] = [None, [{"role": "user", "n": 1}], [{"role": None, "n": 2}], []]
+    columns = {"deep": deep, "other": other, "parts": parts, "number": [1.5, None, 2.5, 3.5]}
+    table = pyarrow.table(columns).append_column(
+        "kind", pyarrow.array(["x", "y", "x", None]).dictionary_encode()
+    )
+    pyarrow.parquet.write_table(table, path)
+
+
 def _as_json(path: Path, texts: list[str]) -> None:
     path.write_text(json.dumps([{"prompt": text} for text in texts]))
 
@@ -129,7 +141,8 @@ def _as_lines(path: Path, texts: list[str]) -> None:
     ("name", "write", "row"),
     [
         ("a.jsonl", _as_messages, 5), ("a.jsonl.gz", _as_gzip, 3), ("a.csv", _as_csv, 3),
-        ("a.parquet", _as_parquet, 3), ("a.json", _as_json, 3), ("a.txt", _as_lines, 3),
+        ("a.parquet", _as_parquet, 3), ("b.parquet", _as_nested_parquet, 3),
+        ("a.json", _as_json, 3), ("a.txt", _as_lines, 3),
     ],
 )  # fmt: skip
 def test_every_format_names_file_and_row(
@@ -202,6 +215,7 @@ def test_what_cannot_be_read_is_an_error(eval_main: Any, tmp_path: Path) -> None
     assert "line 3: not a JSON object" in errors_of("a.jsonl", b'{"a": 1}\n\nhello\n')
     assert "line 1: not JSON" in errors_of("b.jsonl", b'{"a": \n')
     assert "rows are read from" in errors_of("c.xml", b"<a/>")
+    assert "not CSV" in errors_of("g.csv", b"a,b\n1,2,3\n")
     assert "not a Parquet file" in errors_of("d.parquet", b"PAR1 no")
     assert "6 words or more" in errors_of("e.txt", b"x", "--task", "mini_choice", "--ngram", "3")
     assert "name a task, a suite or a file" in errors_of("f.txt", b"x", "--limit", "3")
