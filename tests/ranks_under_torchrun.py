@@ -57,8 +57,9 @@ def hang(folder: Path) -> None:
     """Rank 1 never comes to the update that rank 0 waits in."""
     with join(deadline_seconds=5, device="cpu") as ranks:
         policy = Policy(random_nemotron_h(), PolicyConfig(), OPTIMIZER, ranks)
+        ranks.gathered("both are ready")
         with ranks.phase("reading"):
-            ranks.gathered("both are here")
+            pass
         if ranks.rank == 1:
             time.sleep(120)
         policy.update(batch(), Grpo())

@@ -11,10 +11,13 @@ import pytest
 import torch
 
 from cascade.errors import ConfigError, ContractError, TrainingError
+from cascade.trainer.engines.generate import ContinuousBatch
+from cascade.trainer.engines.requests import Request
 from cascade.trainer.losses import Grpo, Mopd
 from cascade.trainer.optimizer import OptimizerConfig
 from cascade.trainer.policy import Policy, PolicyConfig, TrainSample
 from cascade.trainer.samples import Sample
+from cascade.types import SamplingParams
 from drawn_samples import drawn
 from tiny_models import random_gpt_oss, random_nemotron_h, random_qwen3_moe
 
@@ -61,6 +64,34 @@ def test_the_split_into_micro_batches_and_rows_changes_nothing(make: Any, loss: 
         assert split[name] == pytest.approx(value, rel=1e-4, abs=1e-6), name
     for name, weight in weights.items():
         assert torch.allclose(weight, split_weights[name], atol=2e-4), name
+
+
+@pytest.mark.parametrize("make", [random_qwen3_moe, random_gpt_oss])
+@pytest.mark.parametrize("temperature", [1.0, 0.7])
+def test_engine_and_trainer_agree_before_the_first_update(make: Any, temperature: float) -> None:
+    """At most 2e-6 nats apart in float32 (of logits before the temperature divides them)."""
+    model = make()
+    engine = ContinuousBatch(model, max_batch=16, max_length=128)
+    params = SamplingParams(temperature=temperature, max_tokens=40)
+    requests = [Request(tuple(range(3, 9 + i % 4)), params, seed=i) for i in range(16)]
+    for request in requests:
+        engine.add(request)
+    while engine.busy:
+        engine.step()
+    samples = [sample_of(request) for request in requests]
+    policy = Policy(model, PolicyConfig(temperature=temperature), FAST)
+    metrics = policy.accumulate([TrainSample(s, 1.0) for s in samples], Grpo())
+    assert metrics["tokens"] > 600
+    assert metrics["mismatch/max_abs"] <= 2e-6 / temperature
+    assert metrics["ratio/weight_mean"] == 1.0
+
+
+def sample_of(request: Request) -> Sample:
+    ids = np.array([*request.prompt_ids, *request.token_ids])
+    sampled = np.arange(len(ids)) >= len(request.prompt_ids)
+    logprobs = np.zeros(len(ids), dtype=np.float32)
+    logprobs[sampled] = request.logprobs
+    return Sample(ids, sampled, logprobs, episode=0, group=0, domain="math", reward=1.0)
 
 
 def test_an_update_makes_good_samples_likelier_and_reports_what_it_did() -> None:
