@@ -56,6 +56,8 @@ class TorchSampling:
     """Prompt and completion together, in tokens; None: what the model was built for."""
     prefix_cache_tokens: Annotated[int, Range(0)] = 65_536
     """Prompt tokens whose keys and values are kept: a group's prompt is computed once."""
+    record_routes: bool = False
+    """Record which experts each token is sent to, so that training replays them (R3)."""
 
     def __post_init__(self) -> None:
         """Refuse sizes below 1."""
@@ -97,6 +99,7 @@ class _TorchSampler:
             max_batch=config.max_batch,
             max_length=max_length,
             prefix_cache_tokens=config.prefix_cache_tokens,
+            record_routes=config.record_routes,
         )
         codec = PromptCodec.of(
             self._tokenizer,

@@ -13,6 +13,7 @@ import torch
 from cascade.errors import ConfigError, ContractError, TrainingError
 from cascade.trainer.engines.generate import ContinuousBatch
 from cascade.trainer.engines.requests import Request
+from cascade.trainer.engines.routes import RouteRecorder
 from cascade.trainer.losses import Grpo, Mopd
 from cascade.trainer.optimizer import OptimizerConfig
 from cascade.trainer.policy import Policy, PolicyConfig, TrainSample
@@ -71,7 +72,7 @@ def test_the_split_into_micro_batches_and_rows_changes_nothing(make: Any, loss: 
 def test_engine_and_trainer_agree_before_the_first_update(make: Any, temperature: float) -> None:
     """At most 2e-6 nats apart in float32 (of logits before the temperature divides them)."""
     model = make()
-    engine = ContinuousBatch(model, max_batch=16, max_length=128)
+    engine = ContinuousBatch(model, max_batch=5, max_length=128, record_routes=True)
     params = SamplingParams(temperature=temperature, max_tokens=40)
     requests = [Request(tuple(range(3, 9 + i % 4)), params, seed=i) for i in range(16)]
     for request in requests:
@@ -79,11 +80,23 @@ def test_engine_and_trainer_agree_before_the_first_update(make: Any, temperature
     while engine.busy:
         engine.step()
     samples = [sample_of(request) for request in requests]
+    for sample in samples:
+        assert sample.routed_experts is not None
+        assert np.array_equal(sample.routed_experts[:-1], natural_routes(model, sample)[:-1])
     policy = Policy(model, PolicyConfig(temperature=temperature), FAST)
-    metrics = policy.accumulate([TrainSample(s, 1.0) for s in samples], Grpo())
+    metrics = policy.update([TrainSample(s, 1.0) for s in samples], Grpo())
     assert metrics["tokens"] > 600
     assert metrics["mismatch/max_abs"] <= 2e-6 / temperature
-    assert metrics["ratio/weight_mean"] == 1.0
+    assert metrics["router/agreement"] == 1.0
+
+
+def natural_routes(model: Any, sample: Sample) -> Any:
+    """Routes [T, L, K] of the sample alone in the model."""
+    recorder = RouteRecorder(model)
+    recorder.start()
+    with torch.no_grad():
+        model(torch.tensor(sample.token_ids)[None])
+    return recorder.stop()
 
 
 def sample_of(request: Request) -> Sample:
@@ -91,7 +104,10 @@ def sample_of(request: Request) -> Sample:
     sampled = np.arange(len(ids)) >= len(request.prompt_ids)
     logprobs = np.zeros(len(ids), dtype=np.float32)
     logprobs[sampled] = request.logprobs
-    return Sample(ids, sampled, logprobs, episode=0, group=0, domain="math", reward=1.0)
+    routes = np.concatenate([request.routed_experts(), -np.ones_like(request.routes[0][:1])])
+    return Sample(
+        ids, sampled, logprobs, episode=0, group=0, domain="math", reward=1.0, routed_experts=routes
+    )
 
 
 def test_an_update_makes_good_samples_likelier_and_reports_what_it_did() -> None:

@@ -17,6 +17,7 @@ from transformers import DynamicCache, PreTrainedModel
 
 from cascade.errors import ConfigError
 from cascade.trainer.engines.requests import Request
+from cascade.trainer.engines.routes import RouteRecorder
 from cascade.trainer.engines.sampling import Settings, draw
 from cascade.trainer.engines.slots import Prefix, SlotCache
 from cascade.types import StopReason
@@ -60,6 +61,7 @@ class ContinuousBatch:
         max_batch: int,
         max_length: int,
         prefix_cache_tokens: int = 65_536,
+        record_routes: bool = False,
     ) -> None:
         """Prepare an empty batch.
 
@@ -68,6 +70,7 @@ class ContinuousBatch:
             max_batch: most requests that are decoded together.
             max_length: prompt and sample together, in tokens.
             prefix_cache_tokens: prompt tokens whose keys and values are kept for requests to come.
+            record_routes: note which experts each token is sent to.
         """
         check_attention(model)
         config = model.config.get_text_config()
@@ -78,6 +81,7 @@ class ContinuousBatch:
         self.device = model.device
         self._types = _attention_types(config)
         self._window = getattr(config, "sliding_window", None) or 0
+        self._recorder = RouteRecorder(model) if record_routes else None
         self._cache = SlotCache(config.num_hidden_layers, max_batch)
         self._prefixes: OrderedDict[tuple[int, ...], Prefix] = OrderedDict()
         self._waiting: deque[Request] = deque()
@@ -147,7 +151,9 @@ class ContinuousBatch:
         new = [self._waiting.popleft() for _ in range(min(free, len(self._waiting)))]
         prefixes = self._prefixes_of([request.prompt_ids for request in new])
         for request in new:
-            self._cache.load(len(self._rows), prefixes[request.prompt_ids])
+            prefix = prefixes[request.prompt_ids]
+            self._cache.load(len(self._rows), prefix)
+            request.routes = [] if prefix.routes is None else [prefix.routes]
             self._rows.append(request)
         self._settings = None
         logits_B_V = torch.stack([prefixes[request.prompt_ids].logits_V for request in new])
@@ -159,14 +165,23 @@ class ContinuousBatch:
         lengths_B = torch.tensor([r.cached for r in self._rows], device=self.device)
         newest_B_1 = torch.tensor([[r.token_ids[-1]] for r in self._rows], device=self.device)
         self._cache.advance(lengths_B)
-        logits: torch.Tensor = self.model(
+        logits_B_V, routes = self._forward(
             input_ids=newest_B_1,
             position_ids=lengths_B[:, None],
             attention_mask=self._masks(lengths_B),
             past_key_values=self._cache,
-            use_cache=True,
-        ).logits
-        return logits[:, -1]
+        )
+        if routes is not None:
+            for row, request in enumerate(self._rows):
+                request.routes.append(routes[row : row + 1])
+        return logits_B_V
+
+    def _forward(self, **inputs: Any) -> tuple[torch.Tensor, Any]:
+        """Run the model; return logits [B, V] of the last tokens, and routes [B * T, L, K]."""
+        if self._recorder is not None:
+            self._recorder.start()
+        logits_B_1_V: torch.Tensor = self.model(**inputs, use_cache=True, logits_to_keep=1).logits
+        return logits_B_1_V[:, -1], self._recorder.stop() if self._recorder is not None else None
 
     def _masks(self, lengths_B: torch.Tensor) -> torch.Tensor | dict[str, torch.Tensor]:
         """Additive masks [B, 1, 1, C] by kind of layer; one tensor if there is one kind."""
@@ -256,21 +271,22 @@ class ContinuousBatch:
             input_ids[i, longest - len(prompt) :] = torch.tensor(prompt)
             mask[i, longest - len(prompt) :] = 1
         cache = DynamicCache()
-        logits = self.model(
+        logits_B_V, routes = self._forward(
             input_ids=input_ids.to(self.device),
             attention_mask=mask.to(self.device),
             position_ids=(mask.cumsum(-1) - 1).clamp(min=0).to(self.device),
             past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-        ).logits[:, -1]
+        )
+        if routes is not None:
+            routes = routes.reshape(len(prompts), longest, *routes.shape[1:])
         return [
             Prefix(
                 tuple(layer.keys[i, :, longest - len(prompt) :].clone() for layer in cache.layers),
                 tuple(
                     layer.values[i, :, longest - len(prompt) :].clone() for layer in cache.layers
                 ),
-                logits[i],
+                logits_B_V[i],
+                None if routes is None else routes[i, longest - len(prompt) :],
             )
             for i, prompt in enumerate(prompts)
         ]

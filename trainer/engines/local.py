@@ -247,6 +247,7 @@ class LocalEngine:
             logprobs=tuple(request.logprobs),
             num_prompt_tokens=len(request.prompt_ids),
             num_tokens=len(request.token_ids),
+            routed_experts=request.routed_experts(),
             weight_version=job.weight_version,
         )
 

@@ -32,6 +32,8 @@ class Request:
     token_ids: list[int] = field(default_factory=list)
     logprobs: list[float] = field(default_factory=list)
     stop_reason: StopReason | None = None
+    routes: list[Any] = field(default_factory=list)
+    """Experts [tokens, layers, top_k] of prompt and sample, int16, if they are recorded."""
     _chance: Any = None
     _draws: list[float] = field(default_factory=list)
 
@@ -39,6 +41,10 @@ class Request:
     def cached(self) -> int:
         """Tokens whose keys and values are in the cache: all but the newest one."""
         return len(self.prompt_ids) + len(self.token_ids) - 1
+
+    def routed_experts(self) -> Any:
+        """Return the experts of every token that went through the model (all but the last)."""
+        return np.concatenate(self.routes) if self.routes else None
 
     def uniform(self) -> float:
         """Next number in (0, 1) of this request's own stream."""

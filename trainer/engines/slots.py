@@ -28,6 +28,8 @@ class Prefix:
     values: tuple[torch.Tensor, ...]
     logits_V: torch.Tensor
     """Logits of the token after the prompt."""
+    routes: Any = None
+    """[P, L, K] experts of its tokens, int16; None if they are not recorded."""
 
     @property
     def length(self) -> int:

@@ -32,6 +32,8 @@ class TorchOptions:
     """How transformers runs experts: grouped_mm, batched_mm or eager; None: its default."""
     prefix_cache_tokens: int = 65_536
     """Prompt tokens whose keys and values are kept for later requests."""
+    record_routes: bool = False
+    """Return which experts each token was sent to (Mixture-of-Experts models)."""
     name: str | None = None
     """The model's name in reports; None: as it was given."""
 
@@ -81,5 +83,6 @@ def open_torch(model: str, **options: Any) -> LocalEngine:
         max_batch=chosen.max_batch,
         max_length=max_length,
         prefix_cache_tokens=chosen.prefix_cache_tokens,
+        record_routes=chosen.record_routes,
     )
     return LocalEngine(batch, codec, name=chosen.name or model)
