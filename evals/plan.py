@@ -72,6 +72,8 @@ class PlannedTask:
     """Who judges, where the task needs a judge."""
     judge: Judge | None = None
     """The judge, once the run has opened it."""
+    data_dir: Path | None = None
+    """Where the environment looks for what it needs beside the tasks (a data base)."""
 
     @property
     def name(self) -> str:
@@ -88,6 +90,8 @@ class PlannedTask:
         options = dict(self.task.env_options)
         if self.task.judge is not None:
             options["judge"] = self.judge
+        if self.data_dir is not None:
+            options["data_dir"] = self.data_dir
         return make_env(self.task.env, tasks=self.tasks, **options)
 
     def judged_by(self, judge: Judge) -> PlannedTask:
@@ -234,7 +238,9 @@ def _planned(
     if overrides.limit is not None:
         chosen = chosen.take(overrides.limit)
     chosen = replace(chosen, tasks=tuple(_asked(problem, protocol) for problem in chosen))
-    planned = PlannedTask(task, protocol, chosen, available, overrides.where, judge_model)
+    planned = PlannedTask(
+        task, protocol, chosen, available, overrides.where, judge_model, data_dir=data_dir
+    )
     env = planned.make_env()
     if isinstance(env, SingleTurnEnv):
         for problem in chosen:

@@ -178,3 +178,31 @@ def test_documents_and_office_work_are_rescored(eval_main: Any, tmp_path: Path) 
         )
         assert code in (0, 3), errors
         assert json.loads(out)["counts"]["correct"] == right
+
+
+def test_customers_of_the_published_shop_are_played_by_a_model(
+    eval_main: Any, data_dir: Path, tmp_path: Path
+) -> None:
+    """One server plays both: the customer hangs up at once, and nothing was done for it."""
+    if not (data_dir / "tau2_toolorchestra").is_dir():
+        pytest.skip(f"no τ²-bench at {data_dir}")
+    out = tmp_path / "r"
+    with MockServer(latency_seconds=0.01, reply="Good bye. ###STOP###") as server:
+        run = (
+            "--task", "tau2_retail", "--base-url", server.base_url, "--model", "mock",
+            "--data-dir", data_dir, "--limit", 3, "--samples", 1, "--out", out, "--json",
+        )  # fmt: skip
+        code, _, errors = eval_main(*run)
+        assert code == 2
+        assert "judge" in errors
+        code, printed, errors = eval_main(
+            *run, "--judge-model", "mock", "--judge-base-url", server.base_url
+        )
+    assert code in (0, 3), errors
+    counts = json.loads(printed)["tasks"]["tau2_retail"]["counts"]
+    assert (counts["wrong"], counts["fault"]) == (3, 0)
+    code, printed, errors = eval_main(
+        "rescore", "--task", "tau2_retail", "--outputs", out / "trajectories.jsonl",
+        "--data-dir", data_dir, "--json",
+    )  # fmt: skip
+    assert json.loads(printed)["agreement"] == {"same": 3, "ours_only": 0, "theirs_only": 0}
