@@ -3,7 +3,7 @@
 A problem is matched where n consecutive words of it (13, as for GPT-3: Brown et al. 2020,
 arXiv:2005.14165, appendix C) occur in one training text. A problem of fewer words is matched where
 all of it occurs, if it has six words or more; shorter ones cannot be told from chance and are
-counted. n-grams that several problems share (instructions, set phrases) match nothing.
+counted. n-grams that more than three problems of a set share (instructions) match nothing.
 """
 
 from __future__ import annotations
@@ -159,6 +159,24 @@ def _add(problem: _Problem, first: int, passage: list[bytes], file: str, row: in
     del problem.places[_KEPT_PLACES:]
 
 
+def _most_owners(hashes: Any, owners: Any, tasks: Any, begin: Any) -> Any:
+    """How many problems of one set share each hash, of the set where most do.
+
+    Args:
+        hashes: [G] sorted; of equal ones those of a problem, and of a set, stand together.
+        owners: [G] problem of each.
+        tasks: [G] set of each.
+        begin: [K] where each different hash begins.
+    """
+    is_new = np.ones(len(hashes), bool)
+    is_new[1:] = (hashes[1:] != hashes[:-1]) | (tasks[1:] != tasks[:-1])
+    groups = np.flatnonzero(is_new)
+    fresh = np.ones(len(hashes), np.int64)  # a problem that repeats itself is one owner
+    fresh[1:] = is_new[1:] | (owners[1:] != owners[:-1])
+    counts = np.add.reduceat(fresh, groups)
+    return np.maximum.reduceat(counts, np.searchsorted(groups, begin))
+
+
 class _Table:
     """The hashes of n-grams, sorted, each with the problems and positions that have it."""
 
@@ -181,11 +199,13 @@ class _Table:
         sorted_hashes = every[order]
         keys, begin = np.unique(sorted_hashes, return_index=True)
         ends = np.append(begin[1:], len(every))
-        # A problem that repeats itself is one owner.
-        fresh = np.ones(len(every), bool)
-        fresh[1:] = (owners[1:] != owners[:-1]) | (sorted_hashes[1:] != sorted_hashes[:-1])
-        counts = np.add.reduceat(fresh, begin) if len(begin) else np.empty(0, int)
-        kept = counts <= _MOST_OWNERS
+        kept = np.ones(len(keys), bool)
+        if not whole and len(keys):
+            # Counted within each set: a problem may well be in several sets.
+            tasks = {name: i for i, name in enumerate(dict.fromkeys(p.task for _, p in problems))}
+            task_of = np.zeros(1 + max(numbers), np.int64)
+            task_of[[number for number, _ in problems]] = [tasks[p.task] for _, p in problems]
+            kept = _most_owners(sorted_hashes, owners, task_of[owners], begin) <= _MOST_OWNERS
         self.shared = int((~kept).sum())
         self._keys, self._begin, self._end = keys[kept], begin[kept], ends[kept]
         self._numbers, self._positions = owners, np.array(positions, np.int64)[order]

@@ -16,6 +16,7 @@ To add a set, add an entry (or a file)::
 ``measure`` is any callable ``(data_dir, files) -> {name: number}``; `Rescore` is the one for
 outputs that ``cascade-eval rescore`` reads. ``expected`` names those of the numbers that are
 checked. Where ours rightly differs from what was published, ``Expected.published`` states that
-number and ``Expected.why`` the reason, and `Rescore.differing` lists the rows.
+number and ``Expected.why`` the reason, and `Rescore.differing` lists the rows. ``downloads`` lists
+files that may be fetched (`verify --download`), where their licence allows it.
 `tests/evals/test_golden.py` runs every set whose data is there.
 """

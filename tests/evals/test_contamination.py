@@ -172,6 +172,23 @@ def test_phrases_of_many_problems_match_nothing(tmp_path: Path) -> None:
     assert scan(index, [file]).rows == ()
 
 
+def test_a_problem_of_many_sets_is_found_in_each(tmp_path: Path) -> None:
+    sets = {f"set{i}": [_task("farm", PROBLEM), _task("farm again", PROBLEM)] for i in range(5)}
+    file = tmp_path / "a.txt"
+    file.write_text(PROBLEM)
+    result = scan(ProblemIndex(sets), [file])
+    assert {row["task"] for row in result.rows} == set(sets)
+    assert (len(result.rows), result.shared_grams) == (10, 0)
+
+
+def test_short_problems_that_begin_alike_are_told_apart(tmp_path: Path) -> None:
+    ends = ("1729?", "1730?", "1731?", "1732?", "1733?")
+    tasks = [_task(end, f"How many primes lie below the number {end}") for end in ends]
+    file = tmp_path / "a.txt"
+    file.write_text("How many primes lie below the number 1731? Many.")
+    assert [row["id"] for row in scan(ProblemIndex({"t": tasks}), [file]).rows] == ["1731?"]
+
+
 def test_every_planted_passage_is_found_across_the_borders_of_batches(tmp_path: Path) -> None:
     """Random texts of three megabytes with 200 passages in them; nothing else is matched."""
     rng = random.Random(1)
