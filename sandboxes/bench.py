@@ -1,45 +1,72 @@
 """What a run costs, beside the machine's floor and the other ways, in one sitting.
 
-Absolute numbers depend on the machine and on what else it does; the ratios and the floor, which
-are taken in the same minute, say what the sandbox adds.
+Absolute numbers depend on the machine and on what else it does. So everything is measured in
+rounds, one after another, and the best round counts; the ratios and the floor, which come from the
+same minutes, say what the sandbox adds.
 """
 
 from __future__ import annotations
 
+import contextlib
+import itertools
 import os
 import statistics
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from cascade.errors import SandboxError
+from cascade.sandboxes.footprint import idle_megabytes
 from cascade.sandboxes.opening import open_sandbox
 from cascade.sandboxes.peers import OUTPUT, PYTHON, C, peers
 from cascade.sandboxes.programs import Case, Program
 from cascade.sandboxes.sandbox import Job, Sandbox
 
-__all__ = ["Row", "bench_kind", "bench_peers", "floor"]
+__all__ = ["Row", "bench", "median_ms"]
 
 _CPP = (
     "#include <bits/stdc++.h>\n"
     "int main(){{int s=0,x;while(std::cin>>x)s+=x;std::cout<<s<<std::endl;}} // {}\n"
 )
+_NUMPY = "import numpy as np\nprint(int(np.array(input().split(), int).sum()))"
 _CASE = Case("1 2 3\n", OUTPUT)
+_RATES = ("/s", "times")
+"""Units of which more is better."""
 
 
 @dataclass(frozen=True, slots=True)
 class Row:
-    """One measured number."""
+    """One measured number, and the one that was to be reached, if there is one."""
 
     what: str
     value: float
     unit: str
-    target: str = ""
+    target: float | None = None
+
+    @property
+    def reached(self) -> bool | None:
+        """Whether the target was reached; None without one."""
+        if self.target is None:
+            return None
+        return self.value >= self.target if self.unit in _RATES else self.value <= self.target
 
     def __str__(self) -> str:
-        return f"{self.what:<52} {self.value:10.3f} {self.unit:<5} {self.target}"
+        text = f"{self.what:<46} {self.value:10.3f} {self.unit:<5}"
+        if self.target is None:
+            return text.rstrip()
+        sign = ">=" if self.unit in _RATES else "<="
+        return f"{text} {sign} {self.target:<6g} {'reached' if self.reached else 'NOT REACHED'}"
+
+
+@dataclass(frozen=True, slots=True)
+class Measure:
+    """A number that is taken once a round."""
+
+    what: str
+    unit: str
+    target: float | None
+    take: Callable[[], float]
 
 
 def median_ms(action: Callable[[], object], repeats: int) -> float:
@@ -52,8 +79,56 @@ def median_ms(action: Callable[[], object], repeats: int) -> float:
     return statistics.median(times) * 1e3
 
 
-def floor() -> list[Row]:
+def bench(
+    kinds: Sequence[str], rounds: int = 5, say: Callable[[str], None] = print
+) -> Iterator[Row]:
+    """Measure the floor, the peers and the back ends in interleaved rounds.
+
+    Args:
+        kinds: back ends; one that cannot be opened is told of and left out.
+        rounds: the best of so many counts.
+        say: told about progress.
+    """
+    with contextlib.ExitStack() as stack:
+        measures = [*_floor(), *_peers(stack)]
+        for kind in kinds:
+            try:
+                measures += _measures(stack, kind)
+                measures += _numpy(stack, kind)
+            except SandboxError as error:
+                say(f"{kind}: not measured: {str(error)[:160]}")
+        values: dict[str, list[float]] = {measure.what: [] for measure in measures}
+        for number in range(rounds):
+            start = time.perf_counter()
+            for measure in measures:
+                values[measure.what].append(measure.take())
+            say(f"round {number + 1} of {rounds}: {time.perf_counter() - start:.0f} s")
+    best = {
+        measure.what: (max if measure.unit in _RATES else min)(values[measure.what])
+        for measure in measures
+    }
+    for measure in measures:
+        yield Row(measure.what, best[measure.what], measure.unit, measure.target)
+    yield from _ratios(kinds, best)
+
+
+def _ratios(kinds: Sequence[str], best: dict[str, float]) -> Iterator[Row]:
+    """How much dearer the other ways are, and how the two back ends compare."""
+    targets = {("docker", "docker run"): 140.0, ("docker", "docker exec"): 40.0}
+    for kind, way in itertools.product(kinds, ("docker run", "docker exec", "plain", "bwrap")):
+        mine, theirs = best.get(f"{kind}: Python test"), best.get(f"peer: {way}, python")
+        if mine and theirs:
+            yield Row(f"{way} / {kind}, a Python test", theirs / mine, "times",
+                      targets.get((kind, way)))  # fmt: skip
+    for what in ("Python test", "C++ test"):
+        docker, local = best.get(f"docker: {what}"), best.get(f"local: {what}")
+        if docker and local:
+            yield Row(f"local / docker, a {what}", local / docker, "", 1.2)
+
+
+def _floor() -> list[Measure]:
     """What the machine itself takes: the least that any sandbox can cost."""
+    ballast = bytearray(10 << 20)
 
     def fork() -> None:
         pid = os.fork()
@@ -61,44 +136,103 @@ def floor() -> list[Row]:
             os._exit(0)
         os.waitpid(pid, 0)
 
+    def forked() -> float:
+        ballast[:1] = b"x"
+        return median_ms(fork, 50)
+
     def spawn() -> None:
         os.waitpid(os.posix_spawn("/bin/true", ["true"], {}), 0)
 
-    ballast = bytearray(10 << 20)
-    rows = [
-        Row("floor: start and end of /bin/true (vfork)", median_ms(spawn, 300), "ms"),
-        Row("floor: fork of this Python, 10 MB of it written", median_ms(fork, 100), "ms"),
+    return [
+        Measure("floor: start and end of /bin/true (vfork)", "ms", None,
+                lambda: median_ms(spawn, 200)),
+        Measure("floor: fork of this Python, 10 MB of it written", "ms", None, forked),
+    ]  # fmt: skip
+
+
+def _peers(stack: contextlib.ExitStack) -> list[Measure]:
+    """The other ways to run the same programs."""
+    found = []
+    for (way, language), run in sorted(stack.enter_context(peers()).items()):
+        run()
+        count = 6 if way.startswith("docker") else 30
+        found.append(
+            Measure(f"peer: {way}, {language}", "ms", None,
+                    lambda run=run, count=count: median_ms(run, count))  # type: ignore[misc]
+        )  # fmt: skip
+    return found
+
+
+def _measures(stack: contextlib.ExitStack, kind: str) -> list[Measure]:
+    """The numbers of one back end with two workers."""
+    before = time.perf_counter()
+    box = stack.enter_context(open_sandbox(kind, workers=2))
+    opened = time.perf_counter() - before
+    python, c, cpp = Program("python", PYTHON), Program("c", C), Program("cpp17", _CPP.format(0))
+    idle = idle_megabytes(kind)
+    counter = itertools.count(1)
+
+    def compiled() -> float:
+        program = Program("cpp17", _CPP.format(f"{os.getpid()}-{next(counter)}"))
+        return _seconds(box, program, 100)
+
+    found = [
+        Measure(f"{kind}: Python test", "ms", 1.8, lambda: _per_test(box, python)),
+        Measure(f"{kind}: Python test, judged alone", "ms", None,
+                lambda: median_ms(lambda: _judge(box, python, 1), 50)),
+        Measure(f"{kind}: Python tests, 2 workers", "/s", 1100, lambda: _rate(box, python)),
+        Measure(f"{kind}: 100 Python tests", "s", 0.18, lambda: _seconds(box, python, 100)),
+        Measure(f"{kind}: C test", "ms", None, lambda: _per_test(box, c)),
+        Measure(f"{kind}: C++ test", "ms", 1.5, lambda: _per_test(box, cpp)),
+        Measure(f"{kind}: C++ tests, 2 workers", "/s", 1500, lambda: _rate(box, cpp)),
+        Measure(f"{kind}: compile + 100 C++ tests", "s", 0.45, compiled),
+        Measure(f"{kind}: one test each, judge_many", "/s", None, lambda: _stream(box, python)),
+        Measure(f"{kind}: 8 slots ready", "s", 1.5, lambda: _ready(kind)),
+        Measure(f"{kind}: first slot of a sandbox", "s", None, lambda: opened),
+    ]  # fmt: skip
+    if idle is not None:
+        found.append(Measure(f"{kind}: memory of an idle slot", "MB", 30, lambda: idle))
+    for program in (python, c, cpp):
+        _judge(box, program, 5)
+    return found
+
+
+def _numpy(stack: contextlib.ExitStack, kind: str) -> list[Measure]:
+    box = stack.enter_context(open_sandbox(kind, workers=1, spare=False, preload=("numpy",)))
+    program = Program("python", _NUMPY)
+    _judge(box, program, 5)
+    return [
+        Measure(f"{kind}: Python test, NumPy preloaded", "ms", 3, lambda: _per_test(box, program))
     ]
-    ballast[:1] = b"x"
-    return rows
 
 
-def _per_test(box: Sandbox, program: Program, tests: int = 100, repeats: int = 5) -> float:
-    """Median over repeats of the time a test takes in a program with many."""
-    cases = [_CASE] * tests
-    box.judge(program, cases[:5])
-
-    def once() -> None:
-        report = box.judge(program, cases)
-        if not report.accepted:
-            raise SandboxError(f"the bench program was not accepted: {report.reason}")
-
-    return median_ms(once, repeats) / tests
+def _judge(box: Sandbox, program: Program, tests: int) -> None:
+    report = box.judge(program, [_CASE] * tests)
+    if not report.accepted:
+        raise SandboxError(f"the bench program was not accepted: {report.reason}")
 
 
-def _rate(box: Sandbox, program: Program, seconds: float, tests: int = 50) -> float:
+def _seconds(box: Sandbox, program: Program, tests: int) -> float:
+    start = time.perf_counter()
+    _judge(box, program, tests)
+    return time.perf_counter() - start
+
+
+def _per_test(box: Sandbox, program: Program, tests: int = 50, repeats: int = 5) -> float:
+    """Median over repeats of the milliseconds that a test takes in a program with many."""
+    return median_ms(lambda: _judge(box, program, tests), repeats) / tests
+
+
+def _rate(box: Sandbox, program: Program, seconds: float = 1.0, tests: int = 50) -> float:
     """Tests a second with all workers busy."""
-    box.judge(program, [_CASE])
-    end = time.perf_counter() + seconds
+    start = time.perf_counter()
     done = [0] * box.config.workers
 
     def work(index: int) -> None:
-        while time.perf_counter() < end:
-            if not box.judge(program, [_CASE] * tests).accepted:
-                raise SandboxError("the bench program was not accepted")
+        while time.perf_counter() < start + seconds:
+            _judge(box, program, tests)
             done[index] += tests
 
-    start = time.perf_counter()
     threads = [threading.Thread(target=work, args=(i,)) for i in range(len(done))]
     for thread in threads:
         thread.start()
@@ -107,97 +241,16 @@ def _rate(box: Sandbox, program: Program, seconds: float, tests: int = 50) -> fl
     return sum(done) / (time.perf_counter() - start)
 
 
-def _single(box: Sandbox, program: Program, repeats: int = 200) -> float:
-    """Median time of a judgement of one test."""
-    box.judge(program, [_CASE])
-    return median_ms(lambda: box.judge(program, [_CASE]), repeats)
+def _stream(box: Sandbox, program: Program, count: int = 200) -> float:
+    """Judgements of one test each, a second."""
+    start = time.perf_counter()
+    for _ in box.judge_many([Job(program, [_CASE], key=i) for i in range(count)]):
+        pass
+    return count / (time.perf_counter() - start)
 
 
-def bench_kind(kind: str, seconds: float = 2.0) -> list[Row]:
-    """Measure one back end with two workers."""
-    python, c = Program("python", PYTHON), Program("c", C)
-    counter = iter(range(10**9))
-    rows = []
-    with open_sandbox(kind, workers=2) as box:
-        cpp = Program("cpp17", _CPP.format("warm"))
-
-        def fresh() -> None:
-            program = Program("cpp17", _CPP.format(f"{os.getpid()}-{next(counter)}"))
-            if not box.judge(program, [_CASE] * 100).accepted:
-                raise SandboxError("the bench program was not accepted")
-
-        rows += [
-            Row(f"{kind}: Python test, one judgement", _single(box, python), "ms", "<= 1.8"),
-            Row(f"{kind}: Python test, among 100", _per_test(box, python), "ms", "<= 1.8"),
-            Row(f"{kind}: Python tests, 2 workers", _rate(box, python, seconds), "/s", ">= 1100"),
-            Row(f"{kind}: C test, among 100", _per_test(box, c), "ms", ""),
-            Row(f"{kind}: C++ test, among 100", _per_test(box, cpp), "ms", "<= 1.5"),
-            Row(f"{kind}: C++ tests, 2 workers", _rate(box, cpp, seconds), "/s", ">= 1500"),
-            Row(f"{kind}: compile + 100 C++ tests", median_ms(fresh, 5) / 1e3, "s", "<= 0.45"),
-            Row(f"{kind}: 100 Python tests", _per_test(box, python) / 10, "s", "<= 0.18"),
-            Row(f"{kind}: memory of an idle slot", _idle_megabytes(), "MB", "<= 30"),
-        ]
-        jobs = [Job(python, [_CASE], key=i) for i in range(300)]
-        start = time.perf_counter()
-        for _ in box.judge_many(jobs):
-            pass
-        rate = len(jobs) / (time.perf_counter() - start)
-        rows.append(Row(f"{kind}: judge_many, one Python test each", rate, "/s"))
-    rows += _numpy(kind)
+def _ready(kind: str) -> float:
+    """Seconds until eight slots are ready."""
     start = time.perf_counter()
     with open_sandbox(kind, workers=8, spare=False):
-        rows.append(Row(f"{kind}: 8 slots ready", time.perf_counter() - start, "s", "<= 1.5"))
-    return rows
-
-
-def _numpy(kind: str) -> list[Row]:
-    program = Program(
-        "python", "import numpy as np\nprint(int(np.array(input().split(), int).sum()))"
-    )
-    try:
-        with open_sandbox(kind, workers=1, spare=False, preload=("numpy",)) as box:
-            value = _per_test(box, program)
-    except SandboxError as error:
-        print(f"{kind}: no NumPy in this sandbox: {str(error)[:120]}")
-        return []
-    return [Row(f"{kind}: Python test with NumPy preloaded", value, "ms", "<= 3")]
-
-
-def _idle_megabytes() -> float:
-    """Proportional memory of one slot: runner, helpers, and what Docker keeps for it."""
-    total = 0.0
-    for entry in Path("/proc").iterdir():
-        try:
-            command = (entry / "cmdline").read_bytes() if entry.name.isdigit() else b""
-            if not any(mark in command for mark in (b"marshal.loads", b"spawner\0", b"-shim-")):
-                continue
-            text = (entry / "smaps_rollup").read_text()
-        except OSError:
-            continue
-        line = next(row for row in text.splitlines() if row.startswith("Pss:"))
-        total += int(line.split()[1]) / 1024
-    return total / max(len(_spawners()), 1)
-
-
-def _spawners() -> list[int]:
-    """Process ids of spawners: one for each slot."""
-    found = []
-    for entry in Path("/proc").iterdir():
-        if entry.name.isdigit():
-            try:
-                if (entry / "cmdline").read_bytes().startswith(b"spawner\0"):
-                    found.append(int(entry.name))
-            except OSError:
-                continue
-    return found
-
-
-def bench_peers(repeats: int = 30) -> list[Row]:
-    """Time the other ways."""
-    rows = []
-    with peers() as runners:
-        for (way, language), run in sorted(runners.items()):
-            run()
-            count = repeats if way.startswith("docker") else 4 * repeats
-            rows.append(Row(f"peer: {way}, {language}", median_ms(run, count), "ms"))
-    return rows
+        return time.perf_counter() - start

@@ -72,7 +72,7 @@ def packages_for(languages: Sequence[str], numpy: bool) -> list[str]:
 def build_image(
     languages: Sequence[str] = DEFAULT_LANGUAGES,
     *,
-    numpy: bool = False,
+    numpy: bool = True,
     tag: str = IMAGE,
     method: str = "auto",
     say: Callable[[str], None] = print,

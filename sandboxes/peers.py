@@ -57,7 +57,7 @@ def peers() -> Iterator[dict[tuple[str, str], Runner]]:
             subprocess.run(["gcc", "-O2", "-o", program, f"{folder}/t.c"], check=True)
             commands["c"] = [str(program)]
         for language, command in commands.items():
-            found["plain subprocess", language] = _subprocess(command)
+            found["plain", language] = _subprocess(command)
             if shutil.which("bwrap"):
                 found["bwrap", language] = _subprocess(_bwrap(command, folder))
         with contextlib.ExitStack() as stack:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from cascade.sandboxes.inside.box import Box
 from cascade.sandboxes.inside.fork import ChildEnd, Helper
-from cascade.sandboxes.inside.meter import Meter, descendants
+from cascade.sandboxes.inside.meter import Meter, RunDelay, descendants
 
 __all__ = ["Channel", "Facts", "Slot", "Watch"]
 
@@ -84,10 +84,16 @@ class Slot:
     sweep_tree: bool = False
     """Kill by walking the process tree, where there is no process namespace to sweep."""
     init: Helper | None = None
+    delay: RunDelay = field(init=False)
+    """Waits of the runner and its helpers, who start the program and carry its data."""
     idle_processes: int | None = None
     oom_kills: int = 0
     base_bytes: int = 0
     """Memory that is the slot's own: runner, helpers, stored programs, waiting input."""
+
+    def __post_init__(self) -> None:
+        """Open the account of waits."""
+        self.delay = RunDelay((os.getpid(), *self.helpers))
 
     def measure_idle(self) -> None:
         """Remember how many processes an idle slot has."""
@@ -198,6 +204,7 @@ class Supervision:
         poll.register(self.client_fd, select.POLLIN)
         poll.register(self.helper.control, select.POLLIN)
         self.cpu_start, self.own_start = meter.cpu(), time.process_time()
+        self.delay_start = self.slot.delay.read()
         self.start = time.perf_counter()
         try:
             self.helper.start(request, fds)
@@ -316,7 +323,7 @@ class Supervision:
                 for task in os.listdir(f"/proc/{pid}/task"):
                     with open(f"/proc/{pid}/task/{task}/schedstat", "rb") as file:
                         longest = max(longest, int(file.read().split()[1]))
-        return longest / 1e9
+        return (longest + self.slot.delay.read() - self.delay_start) / 1e9
 
     def _carry(self, fd: int, what: int) -> None:
         """Move data of one descriptor that is ready."""

@@ -51,12 +51,13 @@ def test_files_go_in_and_out(box: Sandbox) -> None:
 
 def test_a_command_keeps_its_limits_and_spares_the_session(box: Sandbox) -> None:
     """What one command exceeds ends that command; files and background processes stay."""
-    short = Limits(cpu_seconds=0.5, wall_seconds=1, memory_bytes=128 << 20)
+    busy = Limits(cpu_seconds=0.5, wall_seconds=20, memory_bytes=128 << 20)
+    short = Limits(cpu_seconds=5, wall_seconds=1, memory_bytes=128 << 20)
     with box.session() as session:
         session.exec("echo kept > kept; sleep 300 & echo $! > pid")
-        assert session.exec("while :; do :; done", limits=short).status is Status.TIME_LIMIT
+        assert session.exec("while :; do :; done", limits=busy).status is Status.TIME_LIMIT
         assert session.exec("sleep 60", limits=short).status is Status.WALL_LIMIT
-        flood = session.exec("yes", limits=short)
+        flood = session.exec("yes", limits=busy)
         assert flood.status is Status.OUTPUT_LIMIT
         assert session.read("kept") == b"kept\n"
         assert session.exec("kill -0 $(cat pid)").accepted, "the background process was killed"
