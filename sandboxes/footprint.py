@@ -1,4 +1,4 @@
-"""Memory that idle slots of this process take, as the kernel accounts for it."""
+"""What the slots of this process take of the machine, as the kernel accounts for it."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from cascade.sandboxes.docker import LABEL, connect
 
-__all__ = ["idle_megabytes"]
+__all__ = ["idle_megabytes", "processor_seconds"]
 
 
 def idle_megabytes(kind: str) -> float | None:
@@ -16,6 +16,29 @@ def idle_megabytes(kind: str) -> float | None:
 
     None where this user may not read it, or the engine runs elsewhere.
     """
+    slots = _slots(kind)
+    try:
+        total = sum(_kilobytes(pid) for slot in slots for pid in slot)
+    except OSError:
+        return None
+    return total / 1024 / len(slots) if slots else None
+
+
+def processor_seconds(kind: str) -> float:
+    """Processor time of all slots of this process so far, with the programs that have ended."""
+    ticks = 0
+    for slot in _slots(kind):
+        for pid in slot:
+            try:
+                fields = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
+            except OSError:
+                continue
+            ticks += sum(map(int, fields[11:15]))
+    return ticks / os.sysconf("SC_CLK_TCK")
+
+
+def _slots(kind: str) -> list[list[int]]:
+    """The processes of each slot: those of a container, or of a runner on this machine."""
     children: dict[int, list[int]] = {}
     commands: dict[int, bytes] = {}
     for pid in _processes():
@@ -33,11 +56,7 @@ def idle_megabytes(kind: str) -> float | None:
             pid for pid, command in commands.items()
             if b"-shim" in command and any(mark in command for mark in marks)
         ]  # fmt: skip
-    try:
-        total = sum(_kilobytes(pid) for root in roots for pid in _tree(root, children))
-    except OSError:
-        return None
-    return total / 1024 / len(roots) if roots else None
+    return [list(_tree(root, children)) for root in roots]
 
 
 def _processes() -> list[int]:

@@ -68,7 +68,7 @@ def test_a_compiler_cannot_be_turned_against_the_machine(
 ) -> None:
     """The compiler runs under limits of its own, in the same confinement as the program."""
     limits = Limits(
-        cpu_seconds=3, wall_seconds=6, memory_bytes=384 << 20, output_bytes=64 << 10,
+        cpu_seconds=1.5, wall_seconds=6, memory_bytes=384 << 20, output_bytes=64 << 10,
         processes=64, file_bytes=64 << 20, open_files=256,
     )  # fmt: skip
     report = cell.judge(Program("cpp", source), [Case("")], compile_limits=limits)

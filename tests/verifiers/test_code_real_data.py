@@ -54,9 +54,9 @@ def judge() -> Iterator[code.CodeVerifier]:
 
 
 def test_codet_programs_get_their_reference_labels(
-    verifier: code.CodeVerifier, data_dir: Path
+    box: Sandbox, verifier: code.CodeVerifier, data_dir: Path
 ) -> None:
-    """Every 12th problem, every 10th of its 100 samples; equal programs once."""
+    """Every 12th problem, by turns on either back end, every 10th sample; equal programs once."""
     folder = data_dir / "codet_humaneval_n100"
     problems = {
         row["prompt"]: humaneval_problem(row)
@@ -65,7 +65,7 @@ def test_codet_programs_get_their_reference_labels(
     solutions = read_gz(folder / "HumanEval_codegen16B_temp0.8_num100.code_solution.jsonl.gz")
     labels = read_gz(folder / "our_labels.json.gz")
     wanted: dict[tuple[str, str], bool] = {}
-    for row in solutions[::12]:
+    for row in solutions[0 if box.isolation().level == "container" else 12 :: 24]:
         problem = problems[row["prompt"]]
         for index in range(0, 100, 10):
             source = truncate_completion(row["samples"][index])
@@ -78,7 +78,7 @@ def test_codet_programs_get_their_reference_labels(
         for (key, want), verdict in zip(wanted.items(), verdicts, strict=True)
         if verdict.is_fault or (verdict.reward == 1.0) != want
     ]
-    assert len(wanted) > 120
+    assert len(wanted) >= 60
     assert not differing
 
 
