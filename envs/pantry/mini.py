@@ -1,7 +1,7 @@
 """Mini tasks of the pantry. A task is a pure function of ``(difficulty, split, seed, index)``.
 
 1: put or take a number. 2: bring a good to a number, which needs a look. 3: two changes.
-4: bring two goods to a number each. 5: as many of one good as of another.
+4: bring two goods to a number each. 5: change one good to as many as another.
 """
 
 from __future__ import annotations
@@ -53,7 +53,7 @@ def _draft(rng: random.Random, difficulty: int) -> _Draft:
     if difficulty == 5:
         while counts[first] == counts[second]:
             counts[first] = rng.randint(1, _MOST)
-        request = f"as many {first} as {second}"
+        request = f"change {first} to as many as {second}"
         return _Draft(request, counts, (*looks, _moved(first, counts[first], counts[second])))
     wanted = {
         item: rng.choice([n for n in range(1, _MOST) if n != counts[item]]) for item in looked

@@ -60,7 +60,7 @@ def test_a_row_that_cannot_be_judged_is_refused_when_it_is_loaded(row: Any, prob
 
 def test_requests_with_several_instructions_can_be_followed_and_the_splits_share_none() -> None:
     made = {
-        (difficulty, split): [multi_task(0, i, difficulty, split=split) for i in range(10)]  # type: ignore[arg-type]
+        (difficulty, split): [multi_task(0, i, difficulty, split=split) for i in range(10)]
         for difficulty in range(1, 6)
         for split in ("train", "test")
     }
