@@ -199,9 +199,8 @@ def _as_sampled(
     said, made = iter(completions), list(conversation[:asked])
     ids: list[Any] = []
     for message in conversation[asked:]:
-        if message["role"] == "assistant":
-            completion, message = next(said), message.copy()
-            ids = []
+        if message["role"] == "assistant" and (completion := next(said, None)) is not None:
+            message, ids = message.copy(), []
             if completion.reasoning:
                 message["reasoning_content"] = completion.reasoning
             if completion.tool_calls and all(map(_is_readable, completion.tool_calls)):
