@@ -27,7 +27,7 @@ from cascade.types import SamplingParams
 SIZES = {
     "instructions": (400, 100), "choice": (450, 100), "tool_calling": (600, 100),
     "structured_output": (600, 100), "preference": (300, 70), "long_context": (1000, 100),
-    "code": (280, 30), "repair": (700, 30),
+    "code": (280, 40), "repair": (700, 40),
 }  # fmt: skip
 
 
@@ -48,7 +48,7 @@ def held_out(kind: str) -> HeldOut:
 def rl(name: str, *envs: TrainEnv, **changes: Any) -> CascadeStage:
     """Return a stage of GRPO that learns the domains of `envs`."""
     settings: dict[str, Any] = {
-        "name": name, "envs": envs, "steps": 12, "groups": 16, "group_size": 8, "max_waves": 2,
+        "name": name, "envs": envs, "steps": 20, "groups": 16, "group_size": 8, "max_waves": 2,
         "sampling": SamplingParams(max_tokens=32),
         "optimizer": OptimizerConfig(peak_learning_rate=3e-4, warmup_steps=2),
     }  # fmt: skip
@@ -60,7 +60,7 @@ def rl(name: str, *envs: TrainEnv, **changes: Any) -> CascadeStage:
 def mopd(*kinds: str, **changes: Any) -> MopdStage:
     """Return a stage of MOPD: each domain's best checkpoint so far is its teacher."""
     settings: dict[str, Any] = {
-        "envs": tuple(train_env(kind) for kind in kinds), "steps": 12, "groups": 32,
+        "envs": tuple(train_env(kind) for kind in kinds), "steps": 20, "groups": 32,
         "group_size": 1, "sampling": SamplingParams(max_tokens=32),
         "optimizer": OptimizerConfig(
             peak_learning_rate=3e-4, initial_learning_rate=3e-5, warmup_steps=5

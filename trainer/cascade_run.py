@@ -46,7 +46,7 @@ class StageResult:
     """Resolved, with the seed and, of the first stage, the model."""
     weights_sha256: str
     seconds: float
-    """Training alone, over all processes that worked on it in this run of the command."""
+    """Of training, in the process that finished it."""
     scores: Mapping[str, Score] = field(default_factory=dict)
     measured: Mapping[str, Any] = field(default_factory=dict)
     """Domain -> resolved settings that its score was measured with."""

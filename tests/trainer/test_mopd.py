@@ -14,7 +14,8 @@ from cascade.envs.tasksets import MiniSource
 from cascade.errors import ConfigError
 from cascade.trainer.balance import EvenDomains, FollowGaps
 from cascade.trainer.collect import TrainEnv
-from cascade.trainer.losses import Mopd, MopdTopK
+from cascade.trainer.grpo import GrpoStage
+from cascade.trainer.losses import Grpo, Mopd, MopdTopK
 from cascade.trainer.merge import merge_weights
 from cascade.trainer.models import load_model
 from cascade.trainer.mopd import MopdStage
@@ -23,7 +24,7 @@ from cascade.trainer.recipe import Context
 from cascade.trainer.registry import Entry, Registry, weights_digest
 from cascade.trainer.scores import score_of
 from cascade.trainer.tokenizer import toy_tokenizer
-from cascade.types import SamplingParams
+from cascade.types import SamplingParams, Verdict, VerdictStatus
 from tiny_models import random_qwen3_moe
 
 ENVS = tuple(
@@ -71,7 +72,7 @@ def stage(held: Registry, **changes: Any) -> MopdStage:
 
 
 def run(
-    chosen: MopdStage, folder: Path, steps: int = 1, student: Any = None, state: Any = None
+    chosen: GrpoStage, folder: Path, steps: int = 1, student: Any = None, state: Any = None
 ) -> tuple[list[Any], Any, Any]:
     """Run steps; return their metrics, the state and the model."""
     trained = student if student is not None else model(0)
@@ -182,3 +183,27 @@ def test_a_merge_is_the_base_plus_the_scaled_differences(
         assert torch.allclose(tensor, ours + 0.5 * sum(t - ours for t in theirs), atol=1e-6)
     with pytest.raises(ConfigError, match="at least one teacher"):
         merge_weights(base, [], tmp_path / "none", scale=0.5)
+
+
+def test_a_preference_is_judged_within_its_group(tmp_path: Path) -> None:
+    """The rewards that GRPO trains on are the group's points, not the single answer's verdict."""
+    asked: list[int] = []
+
+    async def points(group: Any, /) -> list[Any]:
+        asked.append(len(group))
+        verdict = Verdict(0.5, VerdictStatus.PARTIAL)
+        return [replace(t, reward=2.0 + i, verdict=verdict) for i, t in enumerate(group)]
+
+    env = TrainEnv(
+        env="cascade/Preference-v0",
+        tasks=MiniSource(kind="preference", size=4, split="train"),
+        options={"against": "group", "group_reward": points},
+    )
+    rlhf = GrpoStage(
+        name="rlhf", steps=1, envs=(env,), groups=2, group_size=3,
+        sampling=SamplingParams(max_tokens=4), loss=Grpo(kl_coefficient=0.03),
+    )  # fmt: skip
+    [metrics], _, _ = run(rlhf, tmp_path)
+    assert asked == [3, 3]
+    assert metrics["reward/mean"] == pytest.approx(3.0)
+    assert metrics["groups/kept"] == 2

@@ -1,9 +1,9 @@
 """Scores samples with vLLM: exact log-probabilities of given tokens at each position.
 
-For teachers too large for the trainer's own processes: a vLLM engine holds them, and vLLM's
-`prompt_logprob_token_ids` (0.32, per row) returns the log-probabilities of the sampled token and of
-the student's candidates, whatever the teacher's own likeliest tokens are. It needs vLLM's second
-model runner (the environment variable VLLM_USE_V2_MODEL_RUNNER=1).
+For teachers too large for the trainer's own processes: a vLLM engine holds them. The sampled tokens
+are scored as any prompt is. For candidates, vLLM's `prompt_logprob_token_ids` (0.32, one row a
+position) returns the log-probabilities of the student's likeliest tokens, whatever the teacher's
+own are; it needs vLLM's second model runner, which needs a GPU (VLLM_USE_V2_MODEL_RUNNER=1).
 
 Shapes: T tokens of a sample, C candidates of a token.
 """
@@ -31,17 +31,22 @@ class VllmScorer:
     """Scores under the model of a `vllm.LLM`; the calls are those of `cascade.trainer.scorer`."""
 
     def __init__(self, llm: Any) -> None:
-        """Take an open engine; its `max_logprobs` must be at least C + 1."""
+        """Take an open engine; for candidates its `max_logprobs` must be at least C."""
         self.llm = llm
 
     def logprobs(self, samples: Sequence[Sample]) -> list[FloatArray]:
-        """Return the log-probabilities [T] of each sample, in nats; 0 where not sampled.
+        """Return the log-probabilities [T] of each sample, in nats; 0 where not sampled."""
+        from vllm import SamplingParams
 
-        Raises:
-            EngineError: vLLM returned no scores.
-        """
-        none = [np.empty((len(sample.token_ids), 0), dtype=np.int64) for sample in samples]
-        return [scores[:, 0] for scores in self._scores(samples, none)]
+        params = SamplingParams(max_tokens=1, temperature=0.0, detokenize=False, prompt_logprobs=0)
+        outputs = self.llm.generate(_prompts(samples), params, use_tqdm=False)
+        results = []
+        for sample, output in zip(samples, outputs, strict=True):
+            scores = np.zeros(len(sample.token_ids), dtype=np.float32)
+            for t in np.flatnonzero(sample.sampled):
+                scores[t] = output.prompt_logprobs[t][int(sample.token_ids[t])].logprob
+            results.append(scores)
+        return results
 
     def candidate_logprobs(
         self, samples: Sequence[Sample], candidate_ids: Sequence[IntArray]
@@ -51,35 +56,29 @@ class VllmScorer:
         Raises:
             EngineError: vLLM returned no scores.
         """
-        return [scores[:, 1:] for scores in self._scores(samples, candidate_ids)]
-
-    def _scores(
-        self, samples: Sequence[Sample], candidate_ids: Sequence[IntArray]
-    ) -> list[FloatArray]:
-        """Return [T, 1 + C]: the token itself, then its candidates; 0 where not sampled."""
         from vllm import SamplingParams
 
-        prompts, params = [], []
-        for sample, candidates in zip(samples, candidate_ids, strict=True):
-            wanted = np.concatenate([sample.token_ids[:, None], candidates], axis=1)
-            prompts.append({"prompt_token_ids": sample.token_ids.tolist()})
-            # Row i scores what is predicted at position i, which is token i + 1.
-            params.append(
-                SamplingParams(
-                    max_tokens=1, temperature=0.0, detokenize=False,
-                    prompt_logprob_token_ids=wanted[1:],
-                )
-            )  # fmt: skip
-        outputs = self.llm.generate(prompts, params, use_tqdm=False)
+        # Row i is what is predicted at position i: token i + 1.
+        params = [
+            SamplingParams(
+                max_tokens=1, temperature=0.0, detokenize=False, prompt_logprob_token_ids=ids[1:]
+            )
+            for ids in candidate_ids
+        ]
+        outputs = self.llm.generate(_prompts(samples), params, use_tqdm=False)
         results = []
-        for sample, output in zip(samples, outputs, strict=True):
+        for sample, ids, output in zip(samples, candidate_ids, outputs, strict=True):
             rows = output.prompt_token_id_logprobs
             if rows is None:
                 raise EngineError(
                     f"vLLM returned no scores for a sample of task {sample.task_id!r}: is "
                     "VLLM_USE_V2_MODEL_RUNNER=1 set?"
                 )
-            scores = np.zeros((len(sample.token_ids), rows.shape[1]), dtype=np.float32)
+            scores = np.zeros(ids.shape, dtype=np.float32)
             scores[1:] = rows
             results.append(scores * sample.sampled[:, None])
         return results
+
+
+def _prompts(samples: Sequence[Sample]) -> list[dict[str, list[int]]]:
+    return [{"prompt_token_ids": sample.token_ids.tolist()} for sample in samples]
