@@ -30,6 +30,7 @@ __all__ = [
     "Scores",
     "Vote",
     "Votes",
+    "all_at_k",
     "avg_at_k",
     "interval",
     "maj_at_k",
@@ -102,6 +103,20 @@ def pass_at_k(scores: Scores, k: int) -> float:
     """
     _check(scores, k, f"pass@{k}")
     return fmean(_pass_at_k(len(s), sum(reward >= 1.0 for reward in s), k) for s in scores)
+
+
+def all_at_k(scores: Scores, k: int) -> float:
+    r"""Probability that all of k samples are right: C(c, k) / C(n, k), mean over problems.
+
+    The measure of reliability that τ-bench calls pass^k (Yao et al. 2024, arXiv:2406.12045).
+
+    Raises:
+        DataError: a problem has fewer than k samples.
+    """
+    _check(scores, k, f"all@{k}")
+    return fmean(
+        math.comb(sum(reward >= 1.0 for reward in s), k) / math.comb(len(s), k) for s in scores
+    )
 
 
 def _pass_at_k(n: int, c: int, k: int) -> float:

@@ -312,7 +312,8 @@ def _metric(kind: str, k: int, votes: stats.Votes) -> float | None:
     if kind == "maj":
         return 100.0 * stats.maj_at_k(votes, k)
     scores = [[reward for _, reward in samples] for samples in votes]
-    return 100.0 * (stats.avg_at_k if kind == "avg" else stats.pass_at_k)(scores, k)
+    means = {"avg": stats.avg_at_k, "pass": stats.pass_at_k, "all": stats.all_at_k}
+    return 100.0 * means[kind](scores, k)
 
 
 def _tokens(counts: list[int]) -> dict[str, float]:

@@ -38,7 +38,7 @@ __all__ = [
 Source = TaskSource | MiniSource | RulerSource | PackageFolder
 """Where a task's problems come from: a data set, a generator, a folder of packages."""
 
-_METRIC = re.compile(r"(avg|pass|maj)@(k|[1-9]\d*)")
+_METRIC = re.compile(r"(avg|pass|all|maj)@(k|[1-9]\d*)")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +61,7 @@ class Protocol:
     system: str | None = None
     """System message put before the conversation; None: none is added."""
     metrics: tuple[str, ...] = ("avg@k", "maj@k", "pass@k")
-    """`avg@k`, `maj@k`, `pass@k`: k is `samples`, or a number."""
+    """`avg@k`, `maj@k`, `pass@k`, `all@k`: k is `samples`, or a number."""
     headline: str = "avg@k"
     """The metric that is the task's score: of `metrics`, or the name of one of `set_metrics`."""
     set_metrics: tuple[SetMetric, ...] = ()
@@ -119,7 +119,9 @@ def metric_k(metric: str, samples: int) -> tuple[str, int]:
     """
     match = _METRIC.fullmatch(metric)
     if not match:
-        raise ConfigError(f"metrics are avg@k, maj@k and pass@k (or a number), got {metric!r}")
+        raise ConfigError(
+            f"metrics are avg@k, maj@k, pass@k and all@k (or a number), got {metric!r}"
+        )
     return match[1], samples if match[2] == "k" else int(match[2])
 
 

@@ -20,7 +20,7 @@ TASK = EvalTask(
         "the user's last message; sampling as on the model card: T 1.0, top-p 0.95",
         sampling=SamplingParams(temperature=1.0, top_p=0.95, max_tokens=32_768),
         samples=8,
-        metrics=("avg@k", "pass@k"),
+        metrics=("avg@k", "pass@k", "all@2", "all@4"),
     ),
     judge=JudgeProtocol(
         model="gpt-4.1-2025-04-14",

@@ -29,7 +29,7 @@ def test_avg_at_k_refuses_problems_with_fewer_samples() -> None:
 
 
 def test_no_metric_exists_without_problems() -> None:
-    for metric in (stats.avg_at_k, stats.pass_at_k):
+    for metric in (stats.avg_at_k, stats.pass_at_k, stats.all_at_k):
         with pytest.raises(DataError, match="at least one problem"):
             metric([], 1)
 
@@ -41,12 +41,13 @@ def test_k_below_one_is_refused() -> None:
 
 @given(RIGHT_OR_WRONG, st.integers(1, 3))
 @settings(max_examples=50, deadline=None)
-def test_pass_at_k_is_the_mean_over_all_choices_of_k_samples(
+def test_pass_at_k_and_all_at_k_are_means_over_all_choices_of_k_samples(
     scores: list[list[float]], k: int
 ) -> None:
     """The estimator equals trying every subset of k samples."""
-    brute = fmean(fmean(max(c) for c in combinations(samples, k)) for samples in scores)
-    assert stats.pass_at_k(scores, k) == pytest.approx(brute)
+    for estimate, one in ((stats.pass_at_k, max), (stats.all_at_k, min)):
+        brute = fmean(fmean(one(c) for c in combinations(samples, k)) for samples in scores)
+        assert estimate(scores, k) == pytest.approx(brute)
 
 
 @given(RIGHT_OR_WRONG)
