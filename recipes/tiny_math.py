@@ -1,15 +1,18 @@
-"""A 2.5 M-parameter Mixture-of-Experts learns sums and differences, in minutes on two cores.
+"""A 2.5 M-parameter Mixture-of-Experts learns to think before it answers, on two cores.
 
-The start is fine-tuned on bare sums, which are right, and on conversations of a sloppy teacher,
-who is off by one in two of three. So the model can add, but answers right in about a third of its
-samples. The reward alone tells it which: GRPO on the train split takes it to over nine in ten on
-the held-out problems, which neither stage has seen (the test split of `cascade.envs.mini`).
+The start is fine-tuned on conversations of a hurried teacher, who writes the working of a sum in
+one of three and is then right, and else guesses without any. So the model answers right in about a
+third of its samples. The reward alone tells it which: GRPO on the train split takes it to over nine
+in ten on held-out problems, which neither stage has seen (test split of `cascade.envs.mini`).
 """
+
+from __future__ import annotations
 
 import random
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-from cascade.envs.mini import mini_task
+from cascade.envs.mini import mini_task, solution
 from cascade.envs.tasksets import MiniSource
 from cascade.trainer.collect import TrainEnv
 from cascade.trainer.grpo import Evaluation, GrpoStage
@@ -21,27 +24,32 @@ from cascade.trainer.sft_stage import SftStage
 from cascade.trainer.toy import FreshToy, ToyConfig, ToyLessons
 from cascade.types import Message, SamplingParams
 
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
 
 @dataclass(frozen=True, slots=True)
-class SloppyTeacher:
-    """Conversations whose working and answer are off by one in two of three, and bare sums."""
+class HurriedTeacher:
+    """Conversations, one in three with the working and right, the others a guess; and bare sums."""
 
     conversations: int = 4000
-    sums: int = 12_000
+    sums: int = 16_000
+    careful: float = 1 / 3
     seed: int = 0
 
-    def load(self, tokenizer: object) -> list[Example]:
+    def load(self, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
         """Generate the examples; their problems are of the train split."""
-        right = ToyConfig(num_conversations=0, num_drills=0, num_sums=self.sums, seed=self.seed)
+        sums = ToyConfig(num_conversations=0, num_drills=0, num_sums=self.sums, seed=self.seed)
         told = [self._conversation(index) for index in range(self.conversations)]
-        return [*encode_conversations(tokenizer, told), *ToyLessons(right).load(tokenizer)]
+        return [*encode_conversations(tokenizer, told), *ToyLessons(sums).load(tokenizer)]
 
     def _conversation(self, index: int) -> tuple[Message, ...]:
         task = mini_task("arithmetic", self.seed, index, split="train")
-        sum_, result = str(task.metadata["work"]).split("=")
-        slip = random.Random(f"{self.seed}/{index}").choice((-1, 0, 1))
-        answer = abs(int(result) + slip)
-        text = f"<think>\n{sum_}={answer}\n</think>\n\\boxed{{{answer}}}"
+        rng = random.Random(f"{self.seed}/{index}")
+        text = solution(task)
+        if rng.random() >= self.careful:
+            guess = abs(int(task.reference) + rng.choice((-4, -3, -2, -1, 1, 2, 3, 4)))
+            text = f"<think>\n</think>\n\\boxed{{{guess}}}"
         return (*task.messages, {"role": "assistant", "content": text})
 
 
@@ -54,8 +62,8 @@ def recipe() -> Recipe:
         model=FreshToy(ToyConfig(num_experts=16, max_length=512)),
         stages=(
             SftStage(
-                data=SloppyTeacher(),
-                steps=1000,
+                data=HurriedTeacher(),
+                steps=1200,
                 row_tokens=128,
                 batch_rows=4,
                 peak_learning_rate=4e-3,
@@ -69,7 +77,7 @@ def recipe() -> Recipe:
                 max_waves=1,
                 sampling=SamplingParams(max_tokens=32),
                 engine=TorchSampling(max_batch=128),
-                optimizer=OptimizerConfig(peak_learning_rate=5e-4, warmup_steps=5),
+                optimizer=OptimizerConfig(peak_learning_rate=2e-4, warmup_steps=5),
                 evaluation=Evaluation(
                     env=TrainEnv(env="cascade/Math-v0", tasks=held_out), every=10
                 ),

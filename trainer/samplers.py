@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import copy
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -180,7 +181,9 @@ class VllmSampling:
     ) -> _VllmSampler:
         """Start vLLM with made-up weights; the first `sync` gives it the right ones."""
         folder = scratch / "engine"
-        model.config.save_pretrained(folder)
+        config = copy.deepcopy(model.config)
+        config.architectures = [type(model).__name__]  # else vLLM may take it for an embedder
+        config.save_pretrained(folder)
         if model.generation_config is not None:
             model.generation_config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)

@@ -194,20 +194,29 @@ class LocalEngine:
         return lambda token_ids: self._codec.hits_stop(token_ids, params.stop)
 
     def _work(self) -> None:
-        """Run steps until closed: the body of the worker thread."""
+        """Serve until closed; the body of the worker thread."""
+        try:
+            self._serve()
+            end = EngineError(f"the engine of {self._name} was closed while sampling")
+        except Exception as error:  # noqa: BLE001 - else the thread dies and callers wait for ever
+            end = _engine_error(f"the engine of {self._name} broke down", error)
+        with self._inbox.wake:
+            self._inbox.closing = True
+        self._fail_all(end)
+        self._batch.close()
+
+    def _serve(self) -> None:
         while True:
             with self._inbox.wake:
                 while not (self._inbox.closing or self._inbox.items or self._batch.busy):
                     self._inbox.wake.wait()
                 if self._inbox.closing:
-                    break
+                    return
                 update = self._take_in()
             if self._batch.busy:
                 self._step()
             elif update is not None:
                 self._update(update)
-        self._fail_all(EngineError(f"the engine of {self._name} was closed while sampling"))
-        self._batch.close()
 
     def _take_in(self) -> _Update | None:
         """Admit jobs up to the next update; take that out too once nothing runs."""
