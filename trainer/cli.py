@@ -24,6 +24,7 @@ examples:
   cascade-train recipes/tiny_math.py --run-dir runs/tiny --resume
   cascade-train recipes/tiny_math.py --run-dir runs/b --set seed=1 --set grpo.learning_rate=1e-4
   cascade-train recipes/tiny_cascade.py    a cascade: the same command goes on where it was
+  cascade-train plan recipes/tiny_math.py --device cpu    memory and time, nothing is started
   cascade-train order recipes/tiny_cascade.py    which order of stages forgets least
 
 --set takes top-level fields (steps, checkpoint_every, seed, …) and fields of a stage by its name.
@@ -40,6 +41,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
             from cascade.trainer.order import main as order
 
             return order(words[1:])
+        if words[:1] == ["plan"]:
+            from cascade.trainer.plan_report import main as plan
+
+            return plan(words[1:])
         return _run(build_parser().parse_args(words))
     except CascadeError as error:
         print(f"cascade-train: {error}", file=sys.stderr)
