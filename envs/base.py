@@ -201,6 +201,14 @@ class TextEnv(gymnasium.Env[Observation, str], abc.ABC):
     def respond(self, text: str) -> Turn:
         """Answer the assistant's message `text` in the running episode."""
 
+    def check_task(self, task: Task) -> None:
+        """Refuse a task that cannot be played or judged here, before a run begins.
+
+        Raises:
+            DataError: it cannot be judged, whatever the answer.
+            DataNotFoundError: what it needs beside itself (a data base) is not on this machine.
+        """
+
     def give_up(self) -> Verdict:
         """Judge an episode whose turns are spent: by default nothing was answered."""
         return Verdict.no_answer(f"no answer within {self.max_turns} turns")
@@ -257,6 +265,10 @@ class SingleTurnEnv(TextEnv):
     def reference(self, task: Task) -> Any:
         """Return what the verifier compares with."""
         return task.reference
+
+    def check_task(self, task: Task) -> None:
+        """Refuse a task without a reference to judge by."""
+        self.reference(task)
 
     def respond(self, text: str) -> Turn:
         """Judge the one answer."""

@@ -14,7 +14,7 @@ from cascade.envs.judges import Judge
 from cascade.envs.registry import make_env
 from cascade.envs.tasksets import TaskSet
 from cascade.errors import ConfigError, DataError
-from cascade.evals.task import EvalTask, Protocol, find_task
+from cascade.evals.task import EvalTask, Protocol, find_task, metric_k
 from cascade.evals.where import Condition, chosen_by
 from cascade.types import Message, SamplingParams, Task
 
@@ -44,6 +44,8 @@ class Overrides:
     def apply(self, protocol: Protocol) -> Protocol:
         """Return the protocol with the overrides in place.
 
+        With fewer samples, metrics of a larger k are left out: they cannot be computed.
+
         Raises:
             ConfigError: a value that no run can satisfy.
         """
@@ -52,6 +54,13 @@ class Overrides:
             for name in ("samples", "prompt", "system")
             if getattr(self, name) is not None
         }
+        if self.samples is not None:
+            changes["metrics"] = tuple(
+                name
+                for name in protocol.metrics
+                if protocol.set_metric(name) is not None
+                or metric_k(name, self.samples)[1] <= self.samples
+            )
         if self.sampling:
             changes["sampling"] = replace(protocol.sampling, **self.sampling)
         return replace(protocol, **changes)
@@ -242,9 +251,9 @@ def _planned(
         task, protocol, chosen, available, overrides.where, judge_model, data_dir=data_dir
     )
     env = planned.make_env()
-    if isinstance(env, SingleTurnEnv):
-        for problem in chosen:
-            env.reference(problem)
+    # What a task needs beside itself is the same for all: the first of a long episode tells.
+    for problem in chosen if isinstance(env, SingleTurnEnv) else chosen[:1]:
+        env.check_task(problem)
     return planned
 
 

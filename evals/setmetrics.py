@@ -74,12 +74,16 @@ def redraw(
     level: float = 0.95,
     seed: int = 0,
 ) -> Draws | None:
-    """Draw the problems again `rounds` times; None if there is only one."""
+    """Draw the problems again `rounds` times.
+
+    None if there is only one problem, or if all score alike: no draw then shows any doubt.
+    """
     if len(problems) < 2:
         return None
     rng = random.Random(f"redraw/{seed}")
     values = [compute(rng.choices(problems, k=len(problems))) for _ in range(rounds)]
-    return Draws(percentiles(values, level), stdev(values))
+    spread = stdev(values)
+    return Draws(percentiles(values, level), spread) if spread > 0 else None
 
 
 def half_width(draws: Draws, level: float = 0.95) -> float:

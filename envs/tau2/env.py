@@ -85,6 +85,10 @@ class Tau2Env(AgentEnv):
         greeting: Message = {"role": "assistant", "content": GREETING}
         return (*task.messages, greeting, self._answer())
 
+    def check_task(self, task: Task) -> None:
+        """Refuse a task whose data base is not on this machine."""
+        self._set_up(task)
+
     def _set_up(self, task: Task) -> None:
         reference = task.reference
         check_reference(reference)

@@ -90,6 +90,7 @@ def test_problems_are_drawn_again_whole() -> None:
     assert draws is not None
     assert draws.interval == (0.0, 100.0)
     assert redraw(problems[:1], weighted) is None
+    assert redraw([problems[0]] * 9, weighted) is None  # nine alike do not make the next certain
 
 
 def test_percentiles_interpolate_as_numpy_does() -> None:
