@@ -169,6 +169,22 @@ async def test_a_model_failure_is_an_engine_error_and_the_engine_goes_on(
     assert completion.num_tokens == 12
 
 
+async def test_an_engine_whose_thread_breaks_down_tells_who_waits(
+    model_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    engine = open_torch(str(model_folder))
+
+    def refuse(request: Any) -> None:
+        raise KeyError("no such slot")
+
+    monkeypatch.setattr(engine._batch, "add", refuse)
+    with pytest.raises(EngineError, match="broke down: KeyError: 'no such slot'"):
+        await asyncio.wait_for(engine.sample([CHAT], SHORT), 20)
+    with pytest.raises(EngineError, match="is closed"):
+        await engine.sample([CHAT], SHORT)
+    await engine.aclose()
+
+
 async def test_closing_fails_samples_in_flight_and_later_ones(model_folder: Path) -> None:
     engine = open_torch(str(model_folder))
     params = SamplingParams(max_tokens=480, extra={"ignore_eos": True})
