@@ -118,7 +118,11 @@ async def test_a_retry_after_without_sense_is_ignored(
     assert (await one(open_mock())).text
 
 
-@pytest.mark.parametrize("given", ["3600", formatdate(time.time() + 3600, usegmt=True), "inf"])
+@pytest.mark.parametrize(
+    "given",
+    ["3600", formatdate(time.time() + 3600, usegmt=True), "inf"],
+    ids=["seconds", "date", "inf"],
+)
 async def test_a_wait_beyond_the_deadline_is_not_begun(
     open_mock: OpenEngine, mock_server: MockServer, given: str
 ) -> None:
