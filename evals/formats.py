@@ -41,6 +41,9 @@ def _rows(row: Row, index: int, argument: str) -> Iterator[Output]:
 
 
 def _trajectories(row: Row, index: int, argument: str) -> Iterator[Output]:
+    """An episode's last message; with `graded` its verdict counts as it was, without a judge."""
+    if argument not in ("", "graded"):
+        raise ConfigError(f"--format trajectories takes `graded` or nothing, got {argument!r}")
     episode = trajectory_of_json(row)
     reason = episode.verdict.reason
     yield Output(
@@ -53,6 +56,8 @@ def _trajectories(row: Row, index: int, argument: str) -> Iterator[Output]:
         task=episode.metadata.get("task"),
         published=None if episode.verdict.is_fault else episode.verdict.reward,
         num_tokens=sum(c.num_tokens or 0 for c in episode.completions),
+        verdict=episode.verdict if argument else None,
+        metadata=episode.task_metadata if argument else {},
         messages=episode.messages,
     )
 
@@ -280,7 +285,11 @@ FORMATS: Mapping[str, Format] = {
     form.name: form
     for form in (
         Format("rows", "{id, response[, sample]}; also task_id, output, text", _rows),
-        Format("trajectories", "trajectories.jsonl of a run of ours", _trajectories),
+        Format(
+            "trajectories",
+            "trajectories.jsonl of a run of ours; trajectories:graded counts its verdicts",
+            _trajectories,
+        ),
         Format(
             "zeroeval",
             "WildEval/ZeroEval: {id, output}, the answer is a field of the JSON in it",

@@ -62,6 +62,12 @@ def test_a_judged_run_keeps_its_judgments_and_pays_for_each_once(
         code, again, _, _ = judged_run(model, judge, "--resume")
         assert (code, again["tasks"][TASK]["score"]) == (0, 50.0)
         assert asked_of(judge) == 6
+    code, counted, _ = eval_main(
+        "rescore", "--task", TASK, "--format", "trajectories:graded", "--outputs",
+        out / "trajectories.jsonl", "--json", "--out", tmp_path / "v.jsonl",
+    )  # fmt: skip
+    assert (code, json.loads(counted)["metrics"]["win rate"]) == (3, 50.0)
+    assert json.loads(counted)["counts"]["missing_problems"] == 497
     code, board, _ = eval_main("board", out, "--baseline", "o3-mini-2025-01-31", "--json")
     assert code == 0
     scores = {row["model"]: row["score"] for row in json.loads(board)["models"]}
