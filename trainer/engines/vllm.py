@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from cascade.errors import ConfigError
 from cascade.trainer.engines import engine_options
 from cascade.trainer.engines.requests import Request
@@ -102,6 +104,9 @@ class VllmBatch:
                 position[token].logprob
                 for position, token in zip(sample.logprobs, sample.token_ids, strict=True)
             ]
+            routes = getattr(sample, "routed_experts", None)
+            if routes is not None:  # with engine_args={"enable_return_routed_experts": True}
+                request.routes = [np.asarray(routes).astype(np.int16)]
             request.stop_reason = _STOP_REASONS.get(sample.finish_reason, StopReason.ERROR)
             ended.append(request)
         return ended
