@@ -77,8 +77,10 @@ def test_engine_and_trainer_agree_before_the_first_update(make: Any, temperature
     requests = [Request(tuple(range(3, 9 + i % 4)), params, seed=i) for i in range(16)]
     for request in requests:
         engine.add(request)
+    implementation = model.config._attn_implementation
     while engine.busy:
         engine.step()
+    assert model.config._attn_implementation == implementation, "sampling leaves the model alone"
     samples = [sample_of(request) for request in requests]
     for sample in samples:
         assert sample.routed_experts is not None

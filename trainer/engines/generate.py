@@ -16,6 +16,7 @@ import transformers
 from transformers import DynamicCache, PreTrainedModel
 
 from cascade.errors import ConfigError
+from cascade.trainer.engines.attention import grouped_decoding
 from cascade.trainer.engines.requests import Request
 from cascade.trainer.engines.routes import RouteRecorder
 from cascade.trainer.engines.sampling import Settings, draw
@@ -165,12 +166,13 @@ class ContinuousBatch:
         lengths_B = torch.tensor([r.cached for r in self._rows], device=self.device)
         newest_B_1 = torch.tensor([[r.token_ids[-1]] for r in self._rows], device=self.device)
         self._cache.advance(lengths_B)
-        logits_B_V, routes = self._forward(
-            input_ids=newest_B_1,
-            position_ids=lengths_B[:, None],
-            attention_mask=self._masks(lengths_B),
-            past_key_values=self._cache,
-        )
+        with grouped_decoding(self.model):
+            logits_B_V, routes = self._forward(
+                input_ids=newest_B_1,
+                position_ids=lengths_B[:, None],
+                attention_mask=self._masks(lengths_B),
+                past_key_values=self._cache,
+            )
         if routes is not None:
             for row, request in enumerate(self._rows):
                 request.routes.append(routes[row : row + 1])
