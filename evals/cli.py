@@ -160,6 +160,9 @@ def _add_judge(parser: argparse.ArgumentParser) -> None:
         "--judge-api-key-env", metavar="VARIABLE",
         help="environment variable with its server's key (default OPENAI_API_KEY)",
     )  # fmt: skip
+    judge.add_argument(
+        "--judge-max-tokens", type=int, metavar="N", help="of its replies (default: as published)"
+    )
     judge.add_argument("--judge-engine", metavar="KIND", help="http (the default), vllm, torch, …")
     judge.add_argument(
         "--judge-option", action="append", default=[], metavar="NAME=VALUE",
@@ -244,7 +247,9 @@ def _overrides(args: argparse.Namespace) -> Overrides:
     if args.sampling_extra is not None:
         sampling["extra"] = _json_object(args.sampling_extra, "--sampling-extra")
     where = tuple(condition_of(text) for text in args.where)
-    return Overrides(args.samples, args.prompt, args.system, sampling, args.limit, where)
+    return Overrides(
+        args.samples, args.prompt, args.system, sampling, args.limit, where, args.judge_max_tokens
+    )
 
 
 def _json_object(text: str, option: str) -> dict[str, Any]:

@@ -40,6 +40,8 @@ class Overrides:
     """Take the first so many problems only."""
     where: tuple[Condition, ...] = ()
     """Take the problems whose metadata meets all of these."""
+    judge_max_tokens: int | None = None
+    """Budget of the judge's replies; None keeps the published one."""
 
     def apply(self, protocol: Protocol) -> Protocol:
         """Return the protocol with the overrides in place.
@@ -81,6 +83,8 @@ class PlannedTask:
     """Who judges, where the task needs a judge."""
     judge: Judge | None = None
     """The judge, once the run has opened it."""
+    judge_max_tokens: int | None = None
+    """Budget of its replies, where that is not the published one."""
     data_dir: Path | None = None
     """Where the environment looks for what it needs beside the tasks (a data base)."""
 
@@ -127,6 +131,9 @@ class PlannedTask:
                 found.append(f"{f.name}: {after!r} instead of {before!r}")
         if self.task.judge is not None and self.judge_model != self.task.judge.model:
             found.append(f"judge: {self.judge_model!r} instead of {self.task.judge.model!r}")
+        if self.task.judge is not None and self.judge_max_tokens is not None:
+            before = self.task.judge.sampling.max_tokens
+            found.append(f"judge's max_tokens: {self.judge_max_tokens!r} instead of {before!r}")
         if self.where:
             found.append("problems with " + " and ".join(map(str, self.where)))
         elif len(self.tasks) < self.available:
@@ -248,7 +255,14 @@ def _planned(
         chosen = chosen.take(overrides.limit)
     chosen = replace(chosen, tasks=tuple(_asked(problem, protocol) for problem in chosen))
     planned = PlannedTask(
-        task, protocol, chosen, available, overrides.where, judge_model, data_dir=data_dir
+        task,
+        protocol,
+        chosen,
+        available,
+        overrides.where,
+        judge_model,
+        data_dir=data_dir,
+        judge_max_tokens=overrides.judge_max_tokens,
     )
     env = planned.make_env()
     # What a task needs beside itself is the same for all: the first of a long episode tells.

@@ -11,7 +11,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from importlib.util import find_spec
 from pathlib import Path
@@ -182,7 +182,10 @@ def _with_judge(planned: PlannedTask, engine: Engine) -> PlannedTask:
     protocol = planned.task.judge
     if protocol is None:
         return planned
-    return planned.judged_by(Judge(engine, protocol.sampling, attempts=protocol.attempts))
+    sampling = protocol.sampling
+    if planned.judge_max_tokens is not None:
+        sampling = replace(sampling, max_tokens=planned.judge_max_tokens)
+    return planned.judged_by(Judge(engine, sampling, attempts=protocol.attempts))
 
 
 def _plan(config: RunConfig) -> tuple[tuple[PlannedTask, ...], dict[str, str]]:
