@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import torch
 
-__all__ = ["Likeliest", "TokenLogprobs", "likeliest", "token_logprobs"]
+__all__ = ["CHUNK_BYTES", "Likeliest", "TokenLogprobs", "likeliest", "token_logprobs"]
 
 CHUNK_BYTES = {"cpu": 8 << 20, "cuda": 256 << 20}
 """Size of one chunk of logits by kind of device: a CPU's cache, what keeps a GPU busy."""

@@ -6,7 +6,12 @@ import pytest
 import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 
-from cascade.trainer.logprobs import likeliest, token_logprobs
+from cascade.trainer.logprobs import CHUNK_BYTES, likeliest, token_logprobs
+from cascade.trainer.losses import Grpo
+from cascade.trainer.optimizer import OptimizerConfig
+from cascade.trainer.policy import Policy, PolicyConfig, TrainSample
+from drawn_samples import drawn
+from tiny_models import random_qwen3_moe
 
 
 def problem(dtype: torch.dtype, tokens: int = 23, vocabulary: int = 57) -> tuple[torch.Tensor, ...]:
@@ -101,3 +106,18 @@ def test_tokens_times_vocabulary_never_exists() -> None:
     with _LargestTensor() as seen:  # the check can fail
         torch.autograd.backward((hidden @ weight.T).log_softmax(-1).gather(-1, ids).sum())
     assert seen.elements == tokens * vocabulary
+
+
+def test_a_whole_update_never_holds_tokens_times_vocabulary(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    vocabulary = 6000
+    monkeypatch.setitem(CHUNK_BYTES, "cpu", 8 * vocabulary * 4)
+    model = random_qwen3_moe(vocab_size=vocabulary)
+    policy = Policy(model, PolicyConfig(), OptimizerConfig())
+    samples = drawn(24)
+    with _LargestTensor() as seen:
+        metrics = policy.update([TrainSample(s, 1.0) for s in samples], Grpo())
+    assert metrics["tokens"] > 100
+    weight = vocabulary * model.config.hidden_size
+    assert seen.elements == weight < metrics["tokens"] * vocabulary
