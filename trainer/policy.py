@@ -146,6 +146,8 @@ class Policy:
             ConfigError: the batch is empty, or a sample is longer than a row.
             TrainingError: the gradient is not finite. The weights are as before.
         """
+        # What an update that failed half-way left behind must not enter this one.
+        self._optimizer.zero_grad(set_to_none=True)
         self._scorer.taps.take()
         metrics = self.accumulate(batch, loss)
         with self._ranks.phase("optimizer step"):

@@ -18,6 +18,7 @@ from cascade.trainer.losses import Grpo, Mopd
 from cascade.trainer.optimizer import OptimizerConfig
 from cascade.trainer.policy import Policy, PolicyConfig, TrainSample
 from cascade.trainer.samples import Sample
+from cascade.trainer.tokens import LossValue, Tokens, Totals
 from cascade.types import SamplingParams
 from drawn_samples import drawn
 from tiny_models import random_gpt_oss, random_nemotron_h, random_qwen3_moe
@@ -170,6 +171,21 @@ def test_a_gradient_that_is_not_finite_leaves_the_weights_alone() -> None:
         policy.update([TrainSample(s, float("nan")) for s in drawn()], Grpo())
     assert policy.step == 0
     assert all(torch.equal(before[n], w) for n, w in policy.model.state_dict().items())
+
+
+def test_an_update_that_failed_half_way_leaves_nothing_behind() -> None:
+    def fails_at_the_second(tokens: Tokens, totals: Totals) -> LossValue:
+        calls.append(1)
+        if len(calls) == 2:
+            raise RuntimeError("half-way")
+        return Grpo()(tokens, totals)
+
+    calls: list[int] = []
+    config = PolicyConfig(micro_batch_tokens=40)
+    hurt, fresh = (Policy(random_qwen3_moe(), config, FAST) for _ in range(2))
+    with pytest.raises(RuntimeError, match="half-way"):
+        hurt.update(batch(), fails_at_the_second)
+    assert hurt.update(batch(), Grpo()) == fresh.update(batch(), Grpo())
 
 
 def test_what_cannot_be_trained_on_is_refused_by_name() -> None:
