@@ -323,6 +323,7 @@ def main() -> None:
         warnings.simplefilter("ignore")
         WORKERS[args.worker](args, StepClock())
         return
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]
     for vocabulary in args.vocabulary:
         compare(vocabulary, args)
 
