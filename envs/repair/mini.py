@@ -39,7 +39,7 @@ def _bug(rng: random.Random, difficulty: int) -> _Bug:
     if difficulty == 2:
         return _Bug(f"{a}*x+{c}", f"{a}*x+{b}", lambda x: a * x + b)
     if difficulty == 3:
-        return _Bug(f"x+{b}", f"x-{b}", lambda x: x - b)
+        return _Bug(f"{a}*x+{b}", f"{a}*x-{b}", lambda x: a * x - b)
     if difficulty == 4:
         return _Bug(f"{a}+x*{b}", f"({a}+x)*{b}", lambda x: (a + x) * b)
     return _Bug(f"x*x+{a}*x+{c}", f"x*x+{a}*x-{b}", lambda x: x * x + a * x - b)
