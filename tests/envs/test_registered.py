@@ -79,10 +79,13 @@ def test_vectors_of_processes_work_without_shared_memory() -> None:
 
 @pytest.mark.parametrize("name", MINI)
 def test_every_generated_set_proves_itself(name: str) -> None:
-    """Gold is CORRECT, wrong is WRONG, empty is NO_ANSWER, for every row."""
+    """Gold is CORRECT, wrong is WRONG, empty is NO_ANSWER; every fifth row where programs run."""
     source = find_source(name)
     assert isinstance(source, MiniSource)
-    assert check_tasks(make_env(env_of(name), tasks=load_tasks(name))) == source.size
+    tasks = load_tasks(name)
+    assert len(tasks) == source.size
+    chosen = list(tasks)[:: 5 if source.kind in ("code", "repair") else 1]
+    assert check_tasks(make_env(env_of(name), tasks=tasks), chosen) == len(chosen)
 
 
 @pytest.mark.parametrize("name", ["aime24", "aime25", "hmmt_feb25", "math500", "gsm8k"])
