@@ -143,7 +143,9 @@ async def contest(start: Path, out: Path, args: argparse.Namespace) -> dict[str,
     curves: dict[str, list[dict[str, float]]] = {}
     for seed in range(args.seeds):
         arms: dict[str, Stage] = {
-            "mopd": mopd([ONE], args.mopd_steps, out / "registry.json", 5),
+            "mopd": mopd(
+                [ONE], args.mopd_steps, out / "registry.json", 5, samples=args.mopd_samples
+            ),
             "grpo": grpo([ONE], args.grpo_steps, 5),
         }
         for name, stage in arms.items():
@@ -230,9 +232,10 @@ async def main() -> None:
     parser.add_argument("--start", type=Path, required=True, help="folder of the SFT checkpoint")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--teacher-steps", type=int, default=60)
-    parser.add_argument("--grpo-steps", type=int, default=60)
+    parser.add_argument("--teacher-steps", type=int, default=40)
+    parser.add_argument("--grpo-steps", type=int, default=40)
     parser.add_argument("--mopd-steps", type=int, default=30)
+    parser.add_argument("--mopd-samples", type=int, default=128, help="an update; GRPO has 128")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     results: dict[str, Any] = {"contest": await contest(args.start, args.out, args)}
