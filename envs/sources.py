@@ -165,7 +165,7 @@ SOURCES: Mapping[str, TaskSource] = {
             name="livecodebench", hub="livecodebench/code_generation_lite", size=1055, row=_code,
             hub_files=tuple(f"test{n}.jsonl" for n in ("", 2, 3, 4, 5, 6)),
             files=tuple(f"livecodebench/test{n}.jsonl" for n in ("", 2, 3, 4, 5, 6)),
-            licence="MIT (problems: AtCoder, LeetCode, Codeforces)",
+            licence="CC, as its card says (problems: AtCoder, LeetCode, Codeforces)",
         ),
         TaskSource(
             name="mmlu_pro", hub="TIGER-Lab/MMLU-Pro", size=12_032, row=_mmlu_pro, licence="MIT",

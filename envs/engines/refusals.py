@@ -29,6 +29,7 @@ _CONTEXT_TOKENS: Final = re.compile(
     re.IGNORECASE,
 )
 _BLOCKED: Final = re.compile(r"content[ _](?:filter|management|policy)|safety", re.IGNORECASE)
+_NO_TOOL_CALLS: Final = re.compile(r"enable-auto-tool-choice|tool-call-parser")
 _MESSAGE_CHARACTERS: Final = 600
 
 
@@ -93,6 +94,12 @@ def _bad_request(
         return EngineError(f"the prompt does not fit the server's context: {message}")
     if _BLOCKED.search(message):
         return EngineError(f"the server refuses this prompt: {message}")
+    if _NO_TOOL_CALLS.search(message):
+        said += (
+            ". The server was started without tool calls: start vLLM with --enable-auto-tool-choice "
+            "--tool-call-parser NAME, the parser of this model (hermes, qwen3_coder, …)"
+        )
+        return EngineError(said) if has_answered else ConfigError(said)
     if has_answered:
         return EngineError(said)
     hint = ". Change the parameter that it names"

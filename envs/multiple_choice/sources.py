@@ -1,4 +1,8 @@
-"""MMLU-Redux and LongBench v2."""
+"""MMLU-Redux and LongBench v2.
+
+Columns as their cards state them: seven of MMLU-Redux (question, choices, answer as a number,
+error_type, source, correct_answer as text, potential_reason), thirteen of LongBench v2.
+"""
 
 from __future__ import annotations
 
@@ -38,9 +42,15 @@ def _redux(row: Row, index: int) -> Task:
 
 
 def _index(given: Any, options: list[str], default: int | None = None) -> int:
-    """Read an answer that is a number from 0, a letter, or the text of an option."""
+    """Read an answer: a number from 0 (`int`), the text of an option, a letter, or a digit.
+
+    The original labels are numbers, and an option may have one as its text; the annotators'
+    corrections are text.
+    """
     if len(options) > len(_LETTERS):
         raise DataError(f"a question has up to four options, got {len(options)}")
+    if isinstance(given, int) and 0 <= given < len(options):
+        return given
     text = str(given).strip()
     if text in options:
         return options.index(text)

@@ -155,7 +155,8 @@ PAIR_PROTOCOLS: Mapping[str, PairProtocol] = {
             "mt_bench",
             PairPrompt(
                 _MT_BENCH, _MT_USER,
-                "lm-sys/FastChat, llm_judge/data/judge_prompts.jsonl, pair-v2 (Apache-2.0)",
+                "lm-sys/FastChat at 0e6d3e4, fastchat/llm_judge/data/judge_prompts.jsonl, pair-v2 "
+                "(Apache-2.0)",
             ),
             {"A": Game(0.0, 1.0), "B": Game(1.0, 1.0), "C": Game(0.5, 1.0)},
             agreed,

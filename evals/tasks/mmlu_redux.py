@@ -22,7 +22,9 @@ TASK = EvalTask(
     breakdown="category",
     deviations=(
         "zero-shot with NeMo-Skills' boxed prompt for choices; the report's is not published",
-        "a wrong label counts as corrected; questions with other errors keep theirs",
+        "a wrong label counts as corrected; questions with other errors keep theirs (NeMo-Skills "
+        "leaves them out, and takes the 57 subjects of MMLU-Redux 2.0); which of both the report "
+        "means could not be checked",
     ),
     mini="mini_choice",
 )

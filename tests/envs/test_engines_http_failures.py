@@ -219,6 +219,26 @@ async def test_a_wrong_name_of_the_budget_is_explained(
         await one(open_mock())
 
 
+@pytest.mark.parametrize("others_answered", [False, True])
+async def test_a_server_without_tool_calls_is_told_how_to_start(
+    open_mock: OpenEngine, mock_server: MockServer, others_answered: bool
+) -> None:
+    """vLLM's words; a run of other tasks goes on, and each sample with tools says what to do."""
+    engine = open_mock()
+    if others_answered:
+        await one(engine)
+    mock_server.script(
+        {
+            "status": 400,
+            "message": '"auto" tool choice requires --enable-auto-tool-choice and '
+            "--tool-call-parser to be set",
+        }
+    )
+    expected = EngineError if others_answered else ConfigError
+    with pytest.raises(expected, match="start vLLM with --enable-auto-tool-choice"):
+        await one(engine)
+
+
 @pytest.mark.parametrize(
     "complaint",
     [

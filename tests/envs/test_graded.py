@@ -133,6 +133,13 @@ def test_corrected_labels_of_mmlu_redux(row: dict[str, Any], letter: str) -> Non
     assert task.id == "7"
 
 
+def test_a_label_of_mmlu_redux_that_is_a_number_is_a_place_not_the_text_of_an_option() -> None:
+    row = {"question": "1+1?", "choices": ["2", "3", "0", "1"], "error_type": "ok", "answer": 3}
+    assert MMLU_REDUX.row(row, 0).reference["answer"] == "D"
+    row |= {"error_type": "wrong_groundtruth", "correct_answer": "2"}
+    assert MMLU_REDUX.row(row, 0).reference["answer"] == "A"
+
+
 def test_rows_of_longbench() -> None:
     row = {"_id": "a", "question": "Who?", "context": "text " * 9, "answer": "B", "length": "long"}
     row |= {f"choice_{c}": c * 3 for c in "ABCD"}

@@ -30,9 +30,9 @@ def test_the_whole_suite_runs_over_a_real_server(data_dir: Path, tmp_path: Path)
     with serving(toy, "toy", tmp_path / "server.log", arguments=tools) as url:
         command = [
             sys.executable, "-m", "cascade.evals.cli", "--suite", "cascade2", "--skip-missing",
-            "--limit", "2", "--samples", "1", "--max-tokens", "48", "--temperature", "1",
+            "--limit", "2", "--samples", "1", "--max-tokens", "8", "--temperature", "1",
             "--base-url", url, "--model", "toy", "--judge-base-url", url, "--judge-model", "toy",
-            "--judge-max-tokens", "48",
+            "--judge-max-tokens", "8",
             "--data-dir", str(data_dir), "--out", str(out), "--retries", "0",
             "--max-truncated-share", "1", "--max-no-answer-share", "1",
             "--max-unparsable-share", "1", "--max-empty-share", "1", "--max-fault-share", "1",
