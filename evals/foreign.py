@@ -63,6 +63,22 @@ def _livecodebench(row: Row, index: int, argument: str) -> Iterator[Output]:
         )
 
 
+def _livecodebench_pro(row: Row, index: int, argument: str) -> Iterator[Output]:
+    """A row of the toolkit's ``benchmark_result.json``; what its judge says is counted."""
+    name, said = str(field_of(row, "problem_id")), str(field_of(row, "judge_result"))
+    about = {key: str(row[key]).lower() for key in ("difficulty", "platform") if row.get(key)}
+    text = str(row.get("text_response") or "")
+    if said in _PRO_FAULTS and row.get("code"):
+        yield Output(name, None, fault=f"the publisher's judge: {said}", metadata=about)
+        return
+    verdict = _counted(float(said == "Accepted"), said)
+    yield Output(name, text, empty=not text.strip(), verdict=verdict, metadata=about)
+
+
+_PRO_FAULTS = ("Judge Failed", "Judging")
+"""Words of the toolkit's judge that say nothing of a program (of a missing one they do)."""
+
+
 def _fence(text: str) -> str:
     """Return a fence that is longer than any in the program."""
     fence = "```"
@@ -247,6 +263,11 @@ FOREIGN: tuple[Format, ...] = (
         "LiveCodeBench/submissions: {question_id, code_list, graded_list}; livecodebench:graded "
         "counts the published grades",
         _livecodebench,
+    ),
+    Format(
+        "livecodebench_pro",
+        "LiveCodeBench-Pro's benchmark_result.json: {problem_id, code, judge_result}, counted",
+        _livecodebench_pro,
     ),
     Format(
         "arena_hard",

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from cascade.evals.task import Published
 
-__all__ = ["CASCADE2", "DEEPSEEK_R1", "QWQ", "ZEROEVAL", "cascade2"]
+__all__ = ["CASCADE2", "CASCADE2_CODE", "DEEPSEEK_R1", "QWQ", "ZEROEVAL", "cascade2"]
 
 CASCADE2 = "Nemotron-Cascade 2 technical report, arXiv:2603.19220, Table 1"
+CASCADE2_CODE = "Nemotron-Cascade 2 technical report, arXiv:2603.19220, Table 6"
 DEEPSEEK_R1 = "DeepSeek-R1, arXiv:2501.12948, Table 4"
 QWQ = "QwenLM/QwQ at 620a5ea, eval/README.md"
 ZEROEVAL = "WildEval/ZeroEval at 8c1485e, result_dirs/gsm.summary.json"

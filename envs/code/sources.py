@@ -1,13 +1,20 @@
-"""Code benchmarks whose rows `problem_of` does not read as they are."""
+"""Code benchmarks whose rows `problem_of` does not read as they are.
+
+Columns of EvalPlus' sets as their cards state them: task_id, prompt, canonical_solution,
+entry_point and test of HumanEval+; task_id (a number), code, prompt, source_file, test_imports,
+test_list and test of MBPP+.
+"""
 
 from __future__ import annotations
 
-from cascade.envs.rows import Row, first_field
-from cascade.envs.tasksets import TaskSource
-from cascade.errors import DataError
-from cascade.types import Task
+from pathlib import Path
 
-__all__ = ["HUMANEVAL_PLUS", "MBPP_PLUS"]
+from cascade.envs.rows import Row, first_field, read_rows
+from cascade.envs.tasksets import TaskSource
+from cascade.errors import DataError, DataNotFoundError
+from cascade.types import Message, Task
+
+__all__ = ["HUMANEVAL_PLUS", "LCB_PRO_25Q1", "LCB_PRO_25Q2", "MBPP_PLUS"]
 
 
 def _code(row: Row, index: int) -> Task:
@@ -41,3 +48,65 @@ HUMANEVAL_PLUS = TaskSource(
 MBPP_PLUS = TaskSource(
     name="mbpp_plus", hub="evalplus/mbppplus", size=378, row=_mbpp_plus, licence="Apache-2.0",
 )  # fmt: skip
+
+
+_PRO_FOLDER = "livecodebench_pro"
+_PRO_PROMPT = (
+    "Solve the following contest problem with one C++17 program, within the limits that it states. "
+    "Put the whole program into a code block that begins with ```cpp.\n\n{statement}"
+)
+_WITHOUT_TESTS = frozenset({"2086F", "2101F", "2109B"})
+"""Problems for which the hub's repository of tests has no archive (its revision 5257736)."""
+
+
+def pro_rows(path: Path) -> list[Row]:
+    """Read a quarter of LiveCodeBench Pro; tests lie beside it, `testcases/PROBLEM_ID.zip`.
+
+    Problems that nobody has published tests for are left out.
+
+    Raises:
+        DataError: a row without a problem's id.
+        DataNotFoundError: a problem has no package there.
+    """
+    rows: list[Row] = []
+    place = path.parent / "testcases"
+    for row in read_rows(path):
+        name = str(first_field(row, ("problem_id",), "problem_id"))
+        if name not in _WITHOUT_TESTS:
+            package = place / (name if (place / name).is_dir() else f"{name}.zip")
+            rows.append({**row, "lightcp_package": str(package),
+                         "testlib": str(place / "testlib.h")})  # fmt: skip
+    missing = [row for row in rows if not Path(row["lightcp_package"]).exists()]
+    if missing:
+        raise DataNotFoundError(
+            f"the tests of {len(missing)} of {len(rows)} problems are not on this machine: put "
+            f"{missing[0]['problem_id']}.zip, … of QAQAQAQAQ/LiveCodeBench-Pro-Testcase, and "
+            f"testlib.h, into {place}"
+        )
+    return rows
+
+
+def _pro(row: Row, index: int) -> Task:
+    """A problem with the package of its tests, which is read when an answer is judged."""
+    statement = str(first_field(row, ("problem_statement",), "problem_statement"))
+    reference = {name: row[name] for name in ("lightcp_package", "testlib")}
+    message: Message = {"role": "user", "content": _PRO_PROMPT.format(statement=statement)}
+    metadata = {"problem": statement, "difficulty": str(row.get("difficulty")).lower()}
+    for field in ("problem_title", "platform"):
+        if row.get(field) is not None:
+            metadata[field] = str(row[field])
+    return Task(str(row["problem_id"]), (message,), reference, metadata=metadata)
+
+
+def _quarter(name: str, split: str, size: int) -> TaskSource:
+    """The hub's data set is gated and its 15 GB of tests are archives: both are put by hand."""
+    return TaskSource(
+        name=name, size=size, read=pro_rows, row=_pro,
+        files=(f"{_PRO_FOLDER}/{split}-00000-of-00001.parquet",),
+        licence="Apache-2.0, as the card of QAQAQAQAQ/LiveCodeBench-Pro says (problems: Codeforces "
+        "and others)",
+    )  # fmt: skip
+
+
+LCB_PRO_25Q1 = _quarter("livecodebench_pro_25q1", "quater_2025_1_3", 166)
+LCB_PRO_25Q2 = _quarter("livecodebench_pro_25q2", "quater_2025_4_6", 167 - len(_WITHOUT_TESTS))

@@ -96,8 +96,9 @@ def _bad_request(
         return EngineError(f"the server refuses this prompt: {message}")
     if _NO_TOOL_CALLS.search(message):
         said += (
-            ". The server was started without tool calls: start vLLM with --enable-auto-tool-choice "
-            "--tool-call-parser NAME, the parser of this model (hermes, qwen3_coder, …)"
+            ". The server was started without tool calls: start vLLM with "
+            "--enable-auto-tool-choice --tool-call-parser NAME, the parser of this model (hermes, "
+            "qwen3_coder, …)"
         )
         return EngineError(said) if has_answered else ConfigError(said)
     if has_answered:

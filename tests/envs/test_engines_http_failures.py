@@ -235,7 +235,7 @@ async def test_a_server_without_tool_calls_is_told_how_to_start(
         }
     )
     expected = EngineError if others_answered else ConfigError
-    with pytest.raises(expected, match="start vLLM with --enable-auto-tool-choice"):
+    with pytest.raises(expected, match="start vLLM with --enable-auto-tool-choice --tool"):
         await one(engine)
 
 

@@ -27,7 +27,8 @@ def test_a_task_names_its_data_environment_and_protocol(name: str) -> None:
 @pytest.mark.parametrize("name", TASKS)
 def test_published_numbers_are_points_with_a_source(name: str) -> None:
     for published in find_task(name).published:
-        assert published.score > 1.0
+        # One is below 1 point: 0.7 on LiveCodeBench Pro's hard problems.
+        assert published.score > 1.0 or name == "livecodebench_pro_25q1_hard"
         assert published.score <= 100.0 or published.metric == "points"
         assert published.source
         assert published.model

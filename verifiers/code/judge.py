@@ -81,7 +81,7 @@ def _checked(sandbox: Sandbox, problem: Problem, program: Program, stop_early: b
 def _interaction(sandbox: Sandbox, problem: Problem, program: Program, stop_early: bool) -> Report:
     judging = problem.judging
     assert isinstance(judging, Interaction)
-    interactor = Interactor(judging.interactor, args=judging.flags)
+    interactor = Interactor(judging.interactor, judging.style, judging.flags)
     return sandbox.judge_interactive(
         program, _cases(problem), interactor, problem.limits, stop_early=stop_early
     )

@@ -96,6 +96,7 @@ class Interaction:
 
     interactor: Program
     flags: tuple[str, ...] = ()
+    style: Protocol = "icpc"
 
 
 @dataclass(frozen=True, slots=True)

@@ -18,6 +18,7 @@ from cascade.errors import DataError
 from cascade.verifiers.code.asserts import humaneval_problem, mbpp_problem
 from cascade.verifiers.code.cms import read_cms
 from cascade.verifiers.code.kattis import read_kattis
+from cascade.verifiers.code.lightcp import read_lightcp
 from cascade.verifiers.code.livecodebench import livecodebench_problem
 from cascade.verifiers.code.problem import Problem
 from cascade.verifiers.code.rows import apps_problem, code_contests_problem, nemo_gym_problem
@@ -27,6 +28,7 @@ __all__ = ["problem_of"]
 _READERS: Mapping[tuple[str, ...], Callable[[Mapping[str, Any]], Problem]] = {
     ("kattis_package",): lambda row: read_kattis(Path(str(row["kattis_package"]))),
     ("cms_package",): lambda row: read_cms(Path(str(row["cms_package"]))),
+    ("lightcp_package",): lambda row: read_lightcp(str(row["lightcp_package"]), row.get("testlib")),
     ("unit_tests",): nemo_gym_problem,
     ("verifier_metadata",): nemo_gym_problem,
     ("private_test_cases",): livecodebench_problem,
@@ -68,8 +70,9 @@ _recent = _Recent()
 def problem_of(reference: Any) -> Problem:
     """Return the problem that a reference stands for.
 
-    Forms: a `Problem`; ``{"kattis_package": path}``, ``{"cms_package": path}``; a row of
-    LiveCodeBench, APPS, TACO, CodeContests, HumanEval, MBPP or NeMo-Gym (``unit_tests``).
+    Forms: a `Problem`; ``{"kattis_package": path}``, ``{"cms_package": path}``,
+    ``{"lightcp_package": path, "testlib": path}``; a row of LiveCodeBench, APPS, TACO,
+    CodeContests, HumanEval, MBPP or NeMo-Gym (``unit_tests``).
 
     Raises:
         DataError: the form is unknown, or the problem cannot be read.

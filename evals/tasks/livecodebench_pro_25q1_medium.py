@@ -1,0 +1,9 @@
+"""LiveCodeBench Pro, first quarter of 2025, medium."""
+
+from cascade.evals.pro import pro_task
+from cascade.evals.published import CASCADE2_CODE
+from cascade.evals.task import Published
+
+TASK = pro_task(
+    "25q1", "medium", (Published("Nemotron-Cascade-2-30B-A3B", 39.2, "avg@8", CASCADE2_CODE, 8),)
+)
