@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, ClassVar
 
 from cascade.envs.base import Tasks, TextEnv, Turn
-from cascade.envs.judges import Judge, Orders, Parse, both_orders, last_label
+from cascade.envs.judges import Judge, Orders, Parse, both_orders
 from cascade.envs.judges.judge import wait_for
 from cascade.envs.pairwise.mini import toy_judge
 from cascade.envs.pairwise.protocols import find_pair_protocol
@@ -25,7 +26,8 @@ class PairwiseEnv(TextEnv):
     the user. The reward is the model's share of the games by the protocol's weights. The verdict's
     `extracted` holds the labels of both games, first the one in which the baseline is A; `parts`
     the weighted ``won`` and ``games``, from which the win rate of many questions is computed (it is
-    no mean of rewards).
+    no mean of rewards), and the lengths of both answers in characters, ``length`` and
+    ``baseline_length``, by which it can be controlled.
 
     Args:
         tasks: see `TextEnv`.
@@ -48,7 +50,7 @@ class PairwiseEnv(TextEnv):
         super().__init__(tasks, data_dir=data_dir, render_mode=render_mode)
         self.protocol = find_pair_protocol(protocol)
         self._judge = judge or toy_judge()
-        self._parse: Parse[str] = last_label(tuple(self.protocol.games))
+        self._parse: Parse[str] = self.protocol.parser
         self._ready: tuple[str, Verdict] | None = None
 
     async def prepare(self, text: str) -> None:
@@ -78,14 +80,16 @@ class PairwiseEnv(TextEnv):
             answer.strip(),
             self._parse,
         )
-        return self._of_orders(orders)
+        return self._of_orders(orders, len(answer.strip()), len(baseline))
 
-    def _of_orders(self, orders: Orders[str]) -> Verdict:
+    def _of_orders(self, orders: Orders[str], length: int, baseline_length: int) -> Verdict:
         first, second = orders.first.value, orders.swapped.value
         if first is None or second is None:
             return Verdict.fault(f"judge: {orders.fault}")
         won, games = self.protocol.won(first, second)
-        return verdict_of_games(won, games, f"{first}, {second}")
+        verdict = verdict_of_games(won, games, f"{first}, {second}")
+        lengths = {"length": float(length), "baseline_length": float(baseline_length)}
+        return replace(verdict, parts={**verdict.parts, **lengths})
 
     def oracle_response(self, task: Task) -> str | None:
         """Return what wins in a generated task; elsewhere no answer is known to."""

@@ -8,7 +8,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 
-from cascade.envs.judges import PairPrompt
+from cascade.envs.judges import PairPrompt, Parse, last_label
 from cascade.errors import ConfigError, UnknownNameError
 
 __all__ = ["PAIR_PROTOCOLS", "Game", "PairProtocol", "find_pair_protocol", "swapped_label"]
@@ -37,6 +37,13 @@ class PairProtocol:
     games: Mapping[str, Game]
     """What each label is worth."""
     combine: Combine
+    parse: Parse[str] | None = None
+    """Finds the label in a reply; None: the last one in brackets."""
+
+    @property
+    def parser(self) -> Parse[str]:
+        """What finds the label in a judge's reply."""
+        return self.parse or last_label(tuple(self.games))
 
     def game(self, label: str, *, model_is_b: bool) -> Game:
         """Return a game from the model's side.
@@ -136,6 +143,35 @@ _MT_USER = (
     "Assistant B's Answer]"
 )
 
+_ALPACA = (
+    "You are a highly efficient assistant, who evaluates and selects the best large language model "
+    "(LLMs) based on the quality of their responses to a given instruction. This process will be "
+    "used to create a leaderboard reflecting the most accurate and human-preferred answers."
+)
+_ALPACA_USER = (
+    "I require a leaderboard for various large language models. I'll provide you with prompts "
+    "given to these models and their corresponding outputs. Your task is to assess these "
+    "responses, and select the model that produces the best output from a human perspective.\n\n"
+    '## Instruction\n\n{\n    "instruction": """{question}""",\n}\n\n'
+    "## Model Outputs\n\nHere are the unordered outputs from the models. Each output is associated "
+    "with a specific model, identified by a unique model identifier.\n\n"
+    '{\n    {\n        "model_identifier": "m",\n        "output": """{answer_a}"""\n    },\n'
+    '    {\n        "model_identifier": "M",\n        "output": """{answer_b}"""\n    }\n}\n\n'
+    "## Task\n\nEvaluate the models based on the "
+    "quality and relevance of their outputs, and select the model that generated the best output. "
+    "Answer by providing the model identifier of the best model. We will use your output as the "
+    "name of the best model, so make sure your output only contains one of the following model "
+    "identifiers and nothing else (no quotes, no spaces, no new lines, ...): m or M.\n\n## Best "
+    "Model Identifier"
+)
+
+
+def _only_label(reply: str) -> str | None:
+    """Read AlpacaEval's reply: the identifier and nothing else; case tells the two apart."""
+    said = reply.strip()
+    return said if said in ("m", "M") else None
+
+
 PAIR_PROTOCOLS: Mapping[str, PairProtocol] = {
     protocol.name: protocol
     for protocol in (
@@ -160,6 +196,17 @@ PAIR_PROTOCOLS: Mapping[str, PairProtocol] = {
             ),
             {"A": Game(0.0, 1.0), "B": Game(1.0, 1.0), "C": Game(0.5, 1.0)},
             agreed,
+        ),
+        PairProtocol(
+            "alpaca_eval",
+            PairPrompt(
+                _ALPACA, _ALPACA_USER,
+                "tatsu-lab/alpaca_eval at cd543a1, evaluators_configs/alpaca_eval_clf_gpt4_turbo "
+                "(Apache-2.0)",
+            ),
+            {"m": Game(0.0, 1.0), "M": Game(1.0, 1.0)},
+            each,
+            _only_label,
         ),
     )
 }  # fmt: skip

@@ -1,4 +1,4 @@
-"""Arena-Hard's questions, put together with the baseline's answers."""
+"""Arena-Hard's questions and AlpacaEval's, put together with the baseline's answers."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from cascade.envs.tasksets import TaskSource
 from cascade.errors import DataError
 from cascade.types import Task
 
-__all__ = ["ARENA_HARD_CREATIVE", "ARENA_HARD_V01", "ARENA_HARD_V2", "with_baseline"]
+__all__ = ["ALPACA_EVAL", "ARENA_HARD_CREATIVE", "ARENA_HARD_V01", "ARENA_HARD_V2", "with_baseline"]
 
 _IDS = ("uid", "question_id")
 
@@ -115,3 +115,21 @@ def _arena(name: str, version: str, baseline: str, size: int) -> TaskSource:
 ARENA_HARD_V2 = _arena("arena_hard_v2", "v2.0", "o3-mini-2025-01-31", 750)
 ARENA_HARD_CREATIVE = _arena("arena_hard_v2_gemini", "v2.0", "gemini-2.0-flash-001", 750)
 ARENA_HARD_V01 = _arena("arena_hard_v01", "v0.1", "gpt-4-0314", 500)
+
+
+def _alpaca(row: Row, index: int) -> Task:
+    """A row of the baseline's answers: dataset, instruction, output, generator."""
+    question = str(first_field(row, ("instruction",), "instruction"))
+    reference = {
+        "baseline": str(first_field(row, ("output",), "output")),
+        "model": str(row.get("generator")),
+    }
+    metadata = {"problem": question, "category": str(row.get("dataset"))}
+    return Task(str(index), ({"role": "user", "content": question},), reference, metadata=metadata)
+
+
+ALPACA_EVAL = TaskSource(
+    name="alpaca_eval", hub="tatsu-lab/alpaca_eval", hub_files=("alpaca_eval_gpt4_baseline.json",),
+    files=("alpaca_eval/alpaca_eval_gpt4_baseline.json",), row=_alpaca, size=805,
+    licence="CC-BY-NC-4.0 (answers of a third-party model)",
+)  # fmt: skip

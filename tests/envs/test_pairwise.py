@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import gzip
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -12,7 +13,13 @@ from cascade.envs import make_env, rollout
 from cascade.envs.engines.scripted import ScriptedEngine
 from cascade.envs.judges import Judge
 from cascade.envs.pairwise import PAIR_PROTOCOLS, PairwiseEnv
-from cascade.envs.pairwise.sources import ARENA_HARD_V01, ARENA_HARD_V2, answer_of, with_baseline
+from cascade.envs.pairwise.sources import (
+    ALPACA_EVAL,
+    ARENA_HARD_V01,
+    ARENA_HARD_V2,
+    answer_of,
+    with_baseline,
+)
 from cascade.envs.rows import Row
 from cascade.envs.tasksets import Provenance, TaskSet
 from cascade.errors import DataError, EngineError, UnknownNameError
@@ -49,7 +56,7 @@ async def test_both_orders_count_by_their_weights(
 ) -> None:
     env = PairwiseEnv(TASKS, judge=judge_that_says(first, second))
     done = await rollout(env, ScriptedEngine("<think>hm</think>Mine"), PARAMS, task_id="q")
-    assert done.verdict.parts == {"won": won, "games": games}
+    assert done.verdict.parts == {"won": won, "games": games, "length": 4, "baseline_length": 8}
     assert done.verdict.reward == won / games
     assert done.verdict.extracted == f"{first}, {second}"
 
@@ -61,6 +68,48 @@ def test_mt_bench_needs_both_orders_to_agree(first: str, second: str, reward: fl
     env = PairwiseEnv(TASKS, judge=judge_that_says(first, second), protocol="mt_bench")
     env.reset(options={"task": "q"})
     assert env.step("Mine")[1] == reward
+
+
+def judge_of_alpaca(reply: Callable[[bool], str]) -> Judge:
+    """`reply` is told whether the baseline stands first."""
+
+    def said(prompt: Prompt, params: SamplingParams) -> str:
+        text = str(prompt[-1]["content"])  # type: ignore[index]
+        return reply(text.index("Because.") < text.index("Mine"))
+
+    return Judge(ScriptedEngine(said), attempts=1)
+
+
+@pytest.mark.parametrize(
+    ("reply", "reward"),
+    [
+        (lambda baseline_first: "M" if baseline_first else "m", 1.0),
+        (lambda baseline_first: "m" if baseline_first else " M\n", 0.0),
+        (lambda baseline_first: "m", 0.5),
+    ],
+)
+def test_alpaca_eval_tells_labels_by_case_and_keeps_lengths(
+    reply: Callable[[bool], str], reward: float
+) -> None:
+    env = PairwiseEnv(TASKS, judge=judge_of_alpaca(reply), protocol="alpaca_eval")
+    env.reset(options={"task": "q"})
+    verdict = env.step("Mine")[-1]["verdict"]
+    assert verdict.reward == reward
+    assert verdict.parts == {"won": 2 * reward, "games": 2, "length": 4, "baseline_length": 8}
+
+
+def test_alpaca_eval_guesses_no_label() -> None:
+    judge = judge_of_alpaca(lambda baseline_first: "The best is m")
+    env = PairwiseEnv(TASKS, judge=judge, protocol="alpaca_eval")
+    env.reset(options={"task": "q"})
+    assert env.step("Mine")[-1]["verdict"].is_fault
+
+
+def test_rows_of_alpaca_eval() -> None:
+    row = {"dataset": "koala", "instruction": "Why?", "output": "So.", "generator": "gpt4"}
+    task = ALPACA_EVAL.row(row, 3)
+    assert (task.id, task.reference) == ("3", {"baseline": "So.", "model": "gpt4"})
+    assert task.metadata["category"] == "koala"
 
 
 @pytest.mark.parametrize("reply", ["I prefer the second.", EngineError("down"), "[[A>C]]"])

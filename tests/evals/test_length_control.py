@@ -6,7 +6,10 @@ import numpy as np
 import pytest
 
 from cascade.errors import DataError
+from cascade.evals.alpaca import LENGTH_CONTROLLED, PREFERENCE
 from cascade.evals.length_control import length_controlled
+from cascade.evals.records import Record
+from cascade.types import VerdictStatus
 
 
 def simulated(theta: float, phi: float, longer: float) -> tuple[list[float], list[int], list[int]]:
@@ -46,3 +49,24 @@ def test_lists_that_do_not_fit_are_errors() -> None:
         length_controlled([1.0], [1, 2], [1])
     with pytest.raises(DataError, match="outcome"):
         length_controlled([1.5], [1], [1])
+
+
+def test_the_task_s_scores_are_those_of_the_function() -> None:
+    """An unanswered question loses in both scores."""
+    preferences, lengths, base = simulated(0.5, 1.0, longer=300)
+    problems = [
+        [record(i, {"won": 2 * p, "games": 2.0, "length": n, "baseline_length": b})]
+        for i, (p, n, b) in enumerate(zip(preferences[:400], lengths, base, strict=False))
+    ]
+    expected = length_controlled(preferences[:400], lengths[:400], base[:400], rounds=0)
+    assert LENGTH_CONTROLLED.compute(problems) == pytest.approx(expected.controlled)
+    assert PREFERENCE.compute(problems) == pytest.approx(expected.win_rate)
+    lost = [*problems, [record(400, {})]]
+    assert PREFERENCE.compute(lost) == pytest.approx(expected.win_rate * 400 / 401)
+    assert LENGTH_CONTROLLED.compute(lost) < expected.controlled
+
+
+def record(number: int, parts: dict[str, float]) -> Record:
+    return Record(
+        "alpaca_eval", str(number), 0, 0.0, VerdictStatus.WRONG, None, False, False, False, 0, parts
+    )
