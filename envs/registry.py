@@ -35,6 +35,7 @@ _ENVS: Mapping[str, str] = {
     "cascade/MathPython-v0": "cascade.envs.math.python_env:MathPythonEnv",
     "cascade/Graded-v0": "cascade.envs.graded:GradedEnv",
     "cascade/Pairwise-v0": "cascade.envs.pairwise:PairwiseEnv",
+    "cascade/MtBench-v0": "cascade.envs.graded.mt_bench:MtBenchEnv",
     "cascade/SciCode-v0": "cascade.envs.scicode:SciCodeEnv",
     "cascade/StructuredOutput-v0": "cascade.envs.structured_output:StructuredOutputEnv",
     "cascade/Tau2-v0": "cascade.envs.tau2:Tau2Env",

@@ -64,7 +64,7 @@ SUITES: Mapping[str, Suite] = {
         Suite(
             "alignment",
             "Answers that a judge compares with a baseline's",
-            ("arena_hard_v2_hard", "arena_hard_v2_creative", "alpaca_eval"),
+            ("arena_hard_v2_hard", "arena_hard_v2_creative", "alpaca_eval", "mt_bench"),
         ),
         Suite(
             "knowledge",
