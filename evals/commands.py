@@ -25,6 +25,7 @@ def add_commands(commands: argparse._SubParsersAction[argparse.ArgumentParser]) 
         ("diff", "which verdicts differ between two verifiers or runs", _add_diff),
         ("plot", "pictures of runs for papers", _add_plot),
         ("board", "rate models by stored judgments against a baseline", _add_board),
+        ("elo", "rate a run by the standings of the contests that it tried", _add_elo),
         ("plan", "samples that a wished interval needs, and their cost", _add_plan),
         ("contamination", "problems that occur in training data", _add_contamination),
         ("verify", "do the published numbers come out of published outputs?", _add_verify),
@@ -64,6 +65,28 @@ def _board(args: argparse.Namespace) -> int:
     else:
         print_board(made)
     return Exit.FAULTS if made.problems else Exit.RAN
+
+
+def _add_elo(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("run", type=Path, metavar="RUN", help="run folder or verdict file")
+    parser.add_argument(
+        "--standings", nargs="+", type=Path, required=True, metavar="FILE|FOLDER",
+        help="standings with ratings, in our form or as Codeforces' API answers",
+    )  # fmt: skip
+    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    parser.set_defaults(handler=_elo)
+
+
+def _elo(args: argparse.Namespace) -> int:
+    from cascade.evals.judged import read_judged
+    from cascade.evals.standings import print_rated, rate, read_contests
+
+    rated = rate(list(read_judged(args.run).values()), read_contests(args.standings))
+    if args.json:
+        print(json.dumps(rated.as_json(), ensure_ascii=False))
+    else:
+        print_rated(rated)
+    return Exit.FAULTS if rated.problems else Exit.RAN
 
 
 def _add_view(parser: argparse.ArgumentParser) -> None:
