@@ -1,7 +1,12 @@
-r"""Mathematics by GRPO on Qwen3-30B-A3B: eight H200 with vLLM in process, sharded by FSDP2.
+r"""Mathematics by GRPO on Qwen3-30B-A3B: six H200 train, sharded by FSDP2; two serve vLLM.
 
-    cascade-train plan recipes/qwen3_30b_a3b_math.py --device h200 --devices 8
-    torchrun --nproc-per-node 8 -m cascade.trainer.cli recipes/qwen3_30b_a3b_math.py --run-dir DIR
+    cascade-train plan recipes/qwen3_30b_a3b_math.py --device h200 --devices 6
+    CUDA_VISIBLE_DEVICES=6,7 VLLM_SERVER_DEV_MODE=1 python -m vllm.entrypoints.openai.api_server \
+        --model Qwen/Qwen3-30B-A3B --served-model-name policy --tensor-parallel-size 2 \
+        --max-model-len 28672 --logprobs-mode processed_logprobs \
+        --weight-transfer-config '{"backend":"nccl"}'
+    CUDA_VISIBLE_DEVICES=0,1,2,3,4,5 torchrun --nproc-per-node 6 -m cascade.trainer.cli \
+        recipes/qwen3_30b_a3b_math.py --run-dir DIR
 
 Before that, measure how hard the tasks are, and let the recipe leave out what teaches nothing:
 
@@ -12,8 +17,8 @@ Before that, measure how hard the tasks are, and let the recipe leave out what t
 Settings are those published for Nemotron-Cascade's GRPO stages (arXiv 2603.19220, Tables 8 to 10)
 and, for the order of tasks and the length of answers, its Math RL (arXiv 2512.13607, section 4.5).
 
-State: planned, not run. No GPU was at hand, and `cascade.trainer.grpo` does not yet hand the ranks
-of torchrun (`cascade.trainer.distributed.join`) to its `Policy`, which sharding needs.
+State: planned, not run, for no GPU was at hand; smaller models have trained with two processes on
+the CPU. Each process reads the whole model into the machine's memory at the start, 122 GB.
 """
 
 from __future__ import annotations
@@ -25,12 +30,12 @@ from cascade.envs.profile import pass_rates
 from cascade.trainer.collect import TrainEnv
 from cascade.trainer.corrections import IcePop
 from cascade.trainer.curriculum import Readmission
+from cascade.trainer.engines.remote_vllm import NcclTransfer, VllmServer
 from cascade.trainer.grpo import GrpoStage
 from cascade.trainer.losses import Grpo
 from cascade.trainer.optimizer import OptimizerConfig
 from cascade.trainer.policy import PolicyConfig
 from cascade.trainer.recipe import Pretrained, Recipe
-from cascade.trainer.samplers import VllmSampling
 from cascade.types import SamplingParams
 
 
@@ -56,7 +61,9 @@ def recipe() -> Recipe:
                 groups=128,
                 group_size=16,
                 sampling=SamplingParams(max_tokens=24_576),
-                engine=VllmSampling(max_length=28_672, gpu_memory_utilization=0.40),
+                engine=VllmServer(
+                    url="http://127.0.0.1:8000", model="policy", transfer=NcclTransfer()
+                ),
                 # vLLM's kernels are not the trainer's: tokens on which they disagree are masked.
                 loss=Grpo(correction=IcePop(0.5, 5.0)),
                 policy=PolicyConfig(

@@ -6,14 +6,16 @@ import argparse
 import asyncio
 import sys
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cascade import __version__
-from cascade.errors import CascadeError
+from cascade.errors import CascadeError, ConfigError
 
 if TYPE_CHECKING:
     from cascade.trainer.cascade import Cascade
+    from cascade.trainer.distributed import Ranks
     from cascade.trainer.recipe import Recipe
 
 __all__ = ["build_parser", "main"]
@@ -46,12 +48,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
 
             return plan(words[1:])
         return _run(build_parser().parse_args(words))
-    except CascadeError as error:
-        print(f"cascade-train: {error}", file=sys.stderr)
-        return _COULD_NOT_RUN
-    except KeyboardInterrupt:
+    except (CascadeError, KeyboardInterrupt) as error:
+        return _ended(error)
+
+
+def _ended(error: BaseException) -> int:
+    """Say in one line why the run ends; return the exit code."""
+    if isinstance(error, KeyboardInterrupt):
         print("cascade-train: interrupted; the same command with --resume goes on", file=sys.stderr)
         return _INTERRUPTED
+    print(f"cascade-train: {error}", file=sys.stderr)
+    return _COULD_NOT_RUN
 
 
 def build_parser() -> argparse.ArgumentParser:
@@ -104,6 +111,12 @@ def _run(args: argparse.Namespace) -> int:
 
 def _run_cascade(cascade: Cascade, args: argparse.Namespace) -> int:
     from cascade.trainer.cascade_run import run_cascade
+    from cascade.trainer.distributed import started_by_torchrun
+
+    if started_by_torchrun():
+        raise ConfigError(
+            "a cascade runs in one process only: start cascade-train without torchrun"
+        )
 
     asyncio.run(run_cascade(cascade, args.run_dir, rerun=args.rerun, every=args.log_every))
     print(f"what each stage did to each domain is in {args.run_dir / 'index.html'}")
@@ -111,14 +124,28 @@ def _run_cascade(cascade: Cascade, args: argparse.Namespace) -> int:
 
 
 def _run_recipe(recipe: Recipe, args: argparse.Namespace) -> int:
+    from cascade.trainer.distributed import joined
+
+    with joined(recipe.model.device, recipe.deadline_seconds) as ranks:
+        try:
+            return _train(recipe, args, ranks)
+        except (CascadeError, KeyboardInterrupt) as error:
+            return ranks.tell_once(error, partial(_ended, error))
+
+
+def _train(recipe: Recipe, args: argparse.Namespace, ranks: Ranks) -> int:
     from cascade.trainer.console import Watch
     from cascade.trainer.loop import train
     from cascade.trainer.metrics import open_sink
 
     watch = Watch(recipe.name, recipe.total_steps, every=max(1, args.log_every))
-    sinks = [open_sink(name, args.run_dir, recipe.name) for name in args.log]
-    final = asyncio.run(train(recipe, args.run_dir, resume=args.resume, watch=watch, sinks=sinks))
-    print(f"the trained model is in {final}; the curves are in {args.run_dir / 'index.html'}")
+    names = args.log if ranks.rank == 0 else []
+    sinks = [open_sink(name, args.run_dir, recipe.name) for name in names]
+    final = asyncio.run(
+        train(recipe, args.run_dir, resume=args.resume, watch=watch, sinks=sinks, ranks=ranks)
+    )
+    if ranks.rank == 0:
+        print(f"the trained model is in {final}; the curves are in {args.run_dir / 'index.html'}")
     return 0
 
 

@@ -13,7 +13,7 @@ import os
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -22,16 +22,32 @@ import torch.distributed as dist
 from torch import nn
 from torch.distributed.distributed_c10d import PrefixStore
 from torch.distributed.rendezvous import rendezvous
+from torch.distributed.tensor import DTensor
 
-from cascade.errors import ConfigError
+from cascade.errors import CascadeError, ConfigError
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel
 
-__all__ = ["Ranks", "full_weights", "join", "shard"]
+__all__ = [
+    "FirstRankFailed",
+    "Ranks",
+    "copy_weights",
+    "full_weights",
+    "join",
+    "joined",
+    "shard",
+    "started_by_torchrun",
+    "value_of",
+]
 
 _Item = TypeVar("_Item")
 _EXIT_STUCK = 75
+_TELLING_SECONDS = 30
+
+
+class FirstRankFailed(CascadeError):
+    """Ends the other ranks when rank 0 has failed at what it does alone; rank 0 says why."""
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -71,12 +87,71 @@ class Ranks:
         return items
 
     def from_first(self, make: Callable[[], _Item]) -> _Item:
-        """Run `make` on rank 0 alone and give its result to all, such as a batch of episodes."""
-        items: list[Any] = [make() if self.rank == 0 else None]
+        """Run `make` on rank 0 alone and give its result to all, such as a batch of episodes.
+
+        Raises:
+            FirstRankFailed: on the other ranks; rank 0 raises what `make` raised.
+        """
+        if self.rank > 0:
+            given: _Item = self._given()
+            return given
+        with self._failure_given():
+            item = make()
+        return self._give(item)
+
+    async def awaited_from_first(self, make: Callable[[], Awaitable[_Item]]) -> _Item:
+        """Do as `from_first` with a coroutine.
+
+        Raises:
+            FirstRankFailed: on the other ranks; rank 0 raises what `make` raised.
+        """
+        if self.rank > 0:
+            given: _Item = self._given()
+            return given
+        with self._failure_given():
+            item = await make()
+        return self._give(item)
+
+    def _give(self, item: _Item) -> _Item:
         if self.size > 1:
-            dist.broadcast_object_list(items, src=0)
-        result: _Item = items[0]
-        return result
+            dist.broadcast_object_list([item, None], src=0)
+        return item
+
+    @contextlib.contextmanager
+    def _failure_given(self) -> Iterator[None]:
+        """Let the other ranks fail too, also when this one is interrupted."""
+        try:
+            yield
+        except BaseException as error:
+            if self.size > 1:
+                dist.broadcast_object_list([None, f"{type(error).__name__}: {error}"], src=0)
+            raise
+
+    def _given(self) -> Any:
+        told: list[Any] = [None, None]
+        dist.broadcast_object_list(told, src=0)
+        item, failure = told
+        if failure is not None:
+            raise FirstRankFailed(f"rank 0 failed: {failure}")
+        return item
+
+    def tell_once(self, error: BaseException, say: Callable[[], int]) -> int:
+        """Call `say` about `error` on the first rank that fails; the others wait until it has.
+
+        torchrun kills the others as soon as one process has ended with an error.
+
+        Returns:
+            The exit code that `say` returned; 1 where it was not called.
+        """
+        if self.size == 1:
+            return say()
+        if not isinstance(error, FirstRankFailed) and self.store.add("failed", 1) == 1:
+            code = say()
+            self.store.set("told", "")
+            return code
+        with contextlib.suppress(RuntimeError):  # the one that was to speak is gone
+            self.store.wait(["told"], datetime.timedelta(seconds=_TELLING_SECONDS))
+        return 1
 
     @contextlib.contextmanager
     def phase(self, name: str) -> Iterator[None]:
@@ -161,6 +236,26 @@ def join(*, deadline_seconds: float = 1800.0, device: str | None = None) -> Iter
         dist.destroy_process_group()
 
 
+def started_by_torchrun() -> bool:
+    """Whether this process is one of torchrun's."""
+    return "TORCHELASTIC_RUN_ID" in os.environ
+
+
+@contextlib.contextmanager
+def joined(device: str, deadline_seconds: float) -> Iterator[Ranks]:
+    """Join the others if torchrun started this process; else it is alone, without a group.
+
+    Raises:
+        ConfigError: see `join`.
+    """
+    if not started_by_torchrun():
+        yield Ranks()
+        return
+    kind = torch.device(device).type
+    with join(device=kind, deadline_seconds=deadline_seconds) as ranks:
+        yield ranks
+
+
 def shard(net: nn.Module, model: PreTrainedModel, ranks: Ranks, dtype: torch.dtype) -> None:
     """Shard weights, gradients and optimizer state over the ranks, layer by layer (FSDP2).
 
@@ -172,11 +267,7 @@ def shard(net: nn.Module, model: PreTrainedModel, ranks: Ranks, dtype: torch.dty
             computation), and gradients are added up in float32.
     """
     from torch.distributed.device_mesh import init_device_mesh
-    from torch.distributed.fsdp import (
-        MixedPrecisionPolicy,
-        fully_shard,
-        register_fsdp_forward_method,
-    )
+    from torch.distributed.fsdp import MixedPrecisionPolicy, fully_shard
 
     mesh = init_device_mesh(ranks.device.type, (ranks.size,))
     precision = MixedPrecisionPolicy(
@@ -187,7 +278,6 @@ def shard(net: nn.Module, model: PreTrainedModel, ranks: Ranks, dtype: torch.dty
         if type(module).__name__ in names:
             fully_shard(module, mesh=mesh, mp_policy=precision)
     fully_shard(net, mesh=mesh, mp_policy=precision)
-    register_fsdp_forward_method(net, "likeliest")
 
 
 def full_weights(model: nn.Module) -> dict[str, torch.Tensor]:
@@ -195,9 +285,25 @@ def full_weights(model: nn.Module) -> dict[str, torch.Tensor]:
 
     Every rank must call it; each gets all of them, one tensor at a time.
     """
-    from torch.distributed.tensor import DTensor
-
     return {
         name: (t.full_tensor() if isinstance(t, DTensor) else t).detach().cpu().clone()
         for name, t in model.state_dict().items()
     }
+
+
+@torch.no_grad()
+def copy_weights(model: nn.Module, into: nn.Module | None) -> None:
+    """Bring the whole weights and buffers of a model, sharded or not, into an unsharded one.
+
+    Every rank must call it; with None it only lends its part. One tensor at a time is whole.
+    """
+    kept = {} if into is None else into.state_dict()
+    for name, part in model.state_dict().items():
+        whole = part.full_tensor() if isinstance(part, DTensor) else part
+        if into is not None:
+            kept[name].copy_(whole)
+
+
+def value_of(scalar: torch.Tensor) -> float:
+    """Return the value of a scalar that may be spread over ranks; every rank must call it."""
+    return float(scalar.full_tensor() if isinstance(scalar, DTensor) else scalar)

@@ -24,6 +24,10 @@ from cascade.trainer.sync import Audit, Sampler, Sampling, verify_sync
 from cascade.types import SamplingParams, Trajectory
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
+    from transformers import PreTrainedModel
+
     from cascade.trainer.advantages import GroupAdvantages
     from cascade.trainer.batch import TrainSample
     from cascade.trainer.policy import PolicyConfig
@@ -127,26 +131,48 @@ class GrpoRun:
     """Implements `StageRun`."""
 
     def __init__(self, stage: GrpoStage, context: Context) -> None:
+        from cascade.trainer.distributed import Ranks
         from cascade.trainer.policy import Policy
 
         self.stage = stage
         self.context = context
         policy = replace(stage.policy, temperature=stage.sampling.temperature)
-        self.policy = Policy(context.model, policy, stage.optimizer)
+        self.policy = Policy(context.model, policy, stage.optimizer, context.ranks)
+        self._ranks = context.ranks or Ranks()
+        self._whole = _whole_model(context, stage)
         self._pools = [env.open() for env in stage.envs]
         self._held_out = stage.evaluation.env.open() if stage.evaluation else None
         self._stream = TaskStream([pool.domain() for pool in self._pools], seed=context.seed)
         self._sampler: Sampler | None = None
         self._collector: Collector | None = None
         self._reference: Scorer | None = None
+        self._gathered: int | None = None
         self._synced: int | None = None
         self._steps_done = 0
 
     async def step(self, index: int) -> Mapping[str, float]:
         """Collect episodes with the present weights, and take one optimizer step on them."""
+        began = time.perf_counter()
+        self._gather()
+        with self._ranks.phase("collect episodes"):
+            collected, metrics = await self._ranks.awaited_from_first(partial(self._collect, index))
+        with _timed(metrics, "seconds/update"):
+            metrics |= self._update(collected, index)
+        self._steps_done = index + 1
+        seconds = time.perf_counter() - began
+        metrics["tokens_per_second"] = metrics["sampled_tokens"] / seconds
+        if self._evaluates(index):
+            self._gather()
+            with self._ranks.phase("evaluate"):
+                metrics |= await self._ranks.awaited_from_first(
+                    partial(self._evaluate, "eval/pass_rate", metrics)
+                )
+        return metrics
+
+    async def _collect(self, index: int) -> tuple[Collected, dict[str, float]]:
+        """Sync, evaluate before the first step, and collect; on rank 0 alone."""
         collector = await self._opened()
         metrics: dict[str, float] = {}
-        began = time.perf_counter()
         with _timed(metrics, "seconds/sync"):
             metrics |= await self._sync()
         if index == 0:
@@ -154,17 +180,19 @@ class GrpoRun:
         with _timed(metrics, "seconds/rollout"):
             collected = await collector.collect(index)
             await collector.sampler.rest()
-        metrics |= collected.metrics
         for episode in _to_show(collected):
             self.context.record(episode)
-        with _timed(metrics, "seconds/update"):
-            metrics |= self._update(collected, index)
-        self._steps_done = index + 1
-        seconds = time.perf_counter() - began
-        metrics["tokens_per_second"] = metrics["sampled_tokens"] / seconds
-        if self._evaluates(index):
-            metrics |= await self._evaluate("eval/pass_rate", metrics)
-        return metrics
+        return collected, metrics | dict(collected.metrics)
+
+    def _gather(self) -> None:
+        """Bring the weights from all ranks to the model that rank 0 samples from."""
+        from cascade.trainer.distributed import copy_weights
+
+        if self.context.ranks is None or self._gathered == self.policy.step:
+            return
+        with self._ranks.phase("gather weights"):
+            copy_weights(self.context.model, self.context.whole)
+        self._gathered = self.policy.step
 
     def state(self) -> dict[str, Any]:
         """Return optimizer, expert biases and the place in the tasks."""
@@ -182,7 +210,8 @@ class GrpoRun:
 
     def saved(self) -> None:
         """Drop the journals of steps that a checkpoint covers."""
-        remove_journals(self.context.scratch, before=self._steps_done)
+        if self._ranks.rank == 0:
+            remove_journals(self.context.scratch, before=self._steps_done)
 
     async def aclose(self) -> None:
         """Close the engine."""
@@ -193,7 +222,7 @@ class GrpoRun:
         if self._collector is not None:
             return self._collector
         stage, context = self.stage, self.context
-        self._sampler = await stage.engine.open(context.model, context.tokenizer, context.scratch)
+        self._sampler = await stage.engine.open(self._whole, context.tokenizer, context.scratch)
         self._collector = Collector(
             self._pools,
             self._stream,
@@ -235,7 +264,7 @@ class GrpoRun:
         first = slice(self.stage.audit.prompts)
         probes = [task.messages for pool in self._pools for task in pool.tasks[first]]
         told = await verify_sync(
-            sampler, self.context.model, probes, self.stage.sampling, self.stage.audit, version
+            sampler, self._whole, probes, self.stage.sampling, self.stage.audit, version
         )
         self._synced = self.policy.step
         return told
@@ -304,24 +333,35 @@ class GrpoRun:
         return self._reference.logprobs(samples)
 
     def _open_reference(self, index: int) -> Scorer:
+        from cascade.trainer.policy import shard_scorer
         from cascade.trainer.scorer import Scorer
 
-        context = self.context
-        folder = context.scratch / "reference"
-        if not folder.is_dir():
-            if index > 0:
-                raise DataError(f"{folder} is gone: it held the reference model of the KL term")
-            save_model(context.scratch, "reference", context.model, context.tokenizer)
-        dtype = str(context.model.dtype).removeprefix("torch.")
-        model = load_weights(folder, dtype=dtype, device=str(context.model.device))
-        config = self.policy.config
-        return Scorer(
+        context, config = self.context, self.policy.config
+        folder = self._ranks.from_first(partial(self._reference_folder, index))
+        model = load_weights(
+            folder,
+            dtype=str(context.model.dtype).removeprefix("torch."),
+            device=str(context.model.device if self._ranks.size == 1 else "cpu"),
+        )
+        scorer = Scorer(
             model,
             row_tokens=config.row_tokens,
             micro_batch_tokens=config.micro_batch_tokens,
             temperature=config.temperature,
             replay=False,
+            ranks=context.ranks,
         )
+        shard_scorer(scorer, model, config, context.ranks)
+        return scorer
+
+    def _reference_folder(self, index: int) -> Path:
+        """Save the reference model in the stage's first step; say where it is."""
+        folder = self.context.scratch / "reference"
+        if not folder.is_dir():
+            if index > 0:
+                raise DataError(f"{folder} is gone: it held the reference model of the KL term")
+            save_model(folder.parent, folder.name, self._whole, self.context.tokenizer)
+        return folder
 
     def _evaluates(self, index: int) -> bool:
         evaluation = self.stage.evaluation
@@ -363,6 +403,15 @@ class GrpoRun:
         if not judged:
             raise EngineError(f"every episode of the evaluation failed: {done[0].verdict.reason}")
         return {name: sum(e.reward for e in judged) / len(judged)}
+
+
+def _whole_model(context: Context, stage: GrpoStage) -> PreTrainedModel:
+    """Return the model that rank 0 samples from; the others have it for its config alone."""
+    if context.whole is None or context.ranks is None:
+        return context.model
+    if isinstance(stage.engine, TorchSampling):  # decodes with this copy itself
+        return context.whole.to(context.ranks.device)
+    return context.whole
 
 
 def _cut_off(episode: Trajectory) -> bool:

@@ -17,13 +17,14 @@ generators are set back, and the steps are done again, to the same bits.
 from __future__ import annotations
 
 import contextlib
+import copy
 import fcntl
 import json
 import random
 import shutil
 import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -35,12 +36,14 @@ from cascade.trainer.collect import remove_journals
 from cascade.trainer.console import Watch
 from cascade.trainer.metrics import MetricsFile, Sink, cut
 from cascade.trainer.page import write_page
-from cascade.trainer.recipe import Context, Recipe, Stage, StageRun
+from cascade.trainer.recipe import Context, ModelSource, Recipe, Stage, StageRun
 from cascade.trainer.settings import changes, resolved
 from cascade.types import Trajectory
 
 if TYPE_CHECKING:
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from cascade.trainer.distributed import Ranks
 
 __all__ = ["Position", "RunFolder", "train"]
 
@@ -115,6 +118,7 @@ async def train(
     resume: bool = False,
     watch: Watch | None = None,
     sinks: Sequence[Sink] = (),
+    ranks: Ranks | None = None,
 ) -> Path:
     """Run a recipe to its end and return the folder of the trained model.
 
@@ -124,6 +128,8 @@ async def train(
         resume: go on from the newest checkpoint in `folder`, or start if there is none.
         watch: shows progress; None shows it on standard output.
         sinks: get the metrics too.
+        ranks: the processes that train together (`distributed.joined`); each must call this. Only
+            rank 0 collects episodes, writes and shows; its `watch` and `sinks` alone are used.
 
     Raises:
         ConfigError: a setting, an existing run that `resume` was not given for, or a checkpoint of
@@ -131,9 +137,13 @@ async def train(
         TrainingError: the disk is full, or weights did not reach the engine.
         CascadeError: what a stage raises; the newest checkpoint stays.
     """
+    from cascade.trainer.distributed import Ranks
+
     place = RunFolder(folder)
-    with place.locked():
-        run = _Run(recipe, place, watch or Watch(recipe.name, recipe.total_steps), sinks)
+    ranks = ranks or Ranks()
+    with contextlib.ExitStack() as held:
+        ranks.from_first(lambda: held.enter_context(place.locked()))
+        run = _Run(recipe, place, watch or Watch(recipe.name, recipe.total_steps), sinks, ranks)
         try:
             return await run.go(resume)
         except OSError as error:
@@ -149,42 +159,63 @@ class _Run:
     """One process's part of a run."""
 
     def __init__(
-        self, recipe: Recipe, place: RunFolder, watch: Watch, sinks: Sequence[Sink]
+        self,
+        recipe: Recipe,
+        place: RunFolder,
+        watch: Watch,
+        sinks: Sequence[Sink],
+        ranks: Ranks,
     ) -> None:
         self.recipe = recipe
         self.place = place
         self.watch = watch
         self.sinks = sinks
+        self.ranks = ranks
+        self.joined = ranks.store is not None
         self.plan = recipe.plan()
         self.model: PreTrainedModel
+        self.whole: PreTrainedModel | None = None
         self.tokenizer: PreTrainedTokenizerBase
         self.metrics: MetricsFile
         self.trajectories: TrajectoryWriter
         self._to_record = 0
-        self._open_files = contextlib.ExitStack()
+        self._files = contextlib.ExitStack()
 
     async def go(self, resume: bool) -> Path:
-        found = self._newest(resume)
-        self._write_recipe(started=found is not None)
+        found = self.ranks.from_first(lambda: self._prepare(resume))
         position, state = self._start(found)
+        self.ranks.from_first(lambda: self._open_files(found))
         if position.step >= self.recipe.total_steps:
-            self.watch.say(f"all {position.step} steps are done")
-        self.watch.open()
+            self._say(f"all {position.step} steps are done")
         while position.step < self.recipe.total_steps:
             position = await self._run_stage(position, state)
             state = None
-        if saved.step_of_model(self.place.final) != position.step:
-            saved.save_model(
-                self.place.path, "final", self.model, self.tokenizer, step=position.step
-            )
-        write_page(self.place.path, self.recipe.name)
+        self.ranks.from_first(lambda: self._finish(position))
         return self.place.final
+
+    def _prepare(self, resume: bool) -> saved.Checkpoint | None:
+        """Look what is in the run folder; return the checkpoint to go on from."""
+        found = self._newest(resume)
+        self._write_recipe(started=found is not None)
+        return found
+
+    def _finish(self, position: Position) -> None:
+        """Save the model; the end of the last stage has brought `whole` up to date."""
+        if saved.step_of_model(self.place.final) != position.step:
+            model = self.model if self.whole is None else self.whole
+            saved.save_model(self.place.path, "final", model, self.tokenizer, step=position.step)
+        write_page(self.place.path, self.recipe.name)
 
     def close(self) -> None:
         self.watch.close()
-        self._open_files.close()
+        self._files.close()
         for sink in self.sinks:
             sink.close()
+
+    def _say(self, line: str) -> None:
+        """Show a line, once for all ranks."""
+        if self.ranks.rank == 0:
+            self.watch.say(line)
 
     def _newest(self, resume: bool) -> saved.Checkpoint | None:
         """The checkpoint to go on from; None starts afresh."""
@@ -218,7 +249,7 @@ class _Run:
         self.place.recipe.write_text(json.dumps(now, indent=1), encoding="utf-8")
 
     def _start(self, found: saved.Checkpoint | None) -> tuple[Position, dict[str, Any] | None]:
-        """Make or load the model, set the generators, open the files."""
+        """Make or load the model, and set the generators; on every rank alike."""
         import numpy as np
         import torch
         from transformers.utils import logging
@@ -226,7 +257,7 @@ class _Run:
         logging.disable_progress_bar()
         if self.recipe.threads is not None:
             torch.set_num_threads(self.recipe.threads)
-        source = self.recipe.model
+        source = self._source
         self.tokenizer = source.tokenizer()
         state: dict[str, Any] | None = None
         if found is None:
@@ -242,7 +273,19 @@ class _Run:
             state = found.state()
             saved.restore_generators(state["generators"])
             position = self._position(found)
-            self.watch.say(f"going on from step {found.step} ({found.folder})")
+            self._say(f"going on from step {found.step} ({found.folder})")
+        if self.joined and self.ranks.rank == 0:
+            self.whole = copy.deepcopy(self.model).to("cpu")
+        return position, state
+
+    @property
+    def _source(self) -> ModelSource:
+        """The recipe's; several ranks load on the CPU, and sharding moves each one's part."""
+        source = self.recipe.model
+        return source if self.ranks.size == 1 else replace(source, device="cpu")  # type: ignore[type-var]
+
+    def _open_files(self, found: saved.Checkpoint | None) -> None:
+        """Cut the append-only files back to the checkpoint, and begin to show and to write."""
         facts = found.facts if found else {}
         for path, name in (
             (self.place.metrics, "metrics"),
@@ -251,9 +294,9 @@ class _Run:
             cut(path, int(facts.get(f"{name}_bytes", 0)))
         self.metrics = MetricsFile(self.place.metrics)
         self.trajectories = TrajectoryWriter(self.place.trajectories)
-        self._open_files.callback(self.metrics.close)
-        self._open_files.callback(self.trajectories.close)
-        return position, state
+        self._files.callback(self.metrics.close)
+        self._files.callback(self.trajectories.close)
+        self.watch.open()
 
     def _position(self, found: saved.Checkpoint) -> Position:
         names = [stage.name for stage in self.plan]
@@ -279,10 +322,18 @@ class _Run:
                 position = await self._step(stage, running, position)
         finally:
             await running.aclose()
-        if position.index >= stage.steps:
-            shutil.rmtree(self._scratch(stage), ignore_errors=True)
-            return Position(position.step, position.stage + 1, 0)
-        return position
+        if position.index < stage.steps:
+            return position
+        self.ranks.from_first(lambda: shutil.rmtree(self._scratch(stage), ignore_errors=True))
+        if self.joined and position.step < self.recipe.total_steps:
+            self.model = self._unsharded()
+        return Position(position.step, position.stage + 1, 0)
+
+    def _unsharded(self) -> PreTrainedModel:
+        """Load the weights that the stage just ended with, for the next one to shard anew."""
+        newest = self.ranks.from_first(lambda: saved.checkpoints(self.place.checkpoints)[-1])
+        source = self._source
+        return saved.load_weights(newest.folder, dtype=source.dtype, device=source.device)
 
     async def _step(self, stage: Stage, running: StageRun, position: Position) -> Position:
         """One step, and all that is written after it."""
@@ -292,33 +343,49 @@ class _Run:
         metrics = dict(await running.step(position.index))
         metrics["seconds"] = time.perf_counter() - began
         now = Position(position.step + 1, position.stage, position.index + 1)
-        self.metrics.write({"step": now.step, "stage": stage.name, **metrics})
-        for sink in self.sinks:
-            sink.write(now.step, metrics)
-        self.watch.show(now.step, stage.name, metrics)
+        self.ranks.from_first(lambda: self._tell(now, stage, metrics))
         ends = now.index >= stage.steps or now.step >= self.recipe.total_steps
         if ends or now.step % self.recipe.checkpoint_every == 0:
             self._save(stage, running, now, pinned=now.index >= stage.steps)
         return now
 
+    def _tell(self, now: Position, stage: Stage, metrics: Mapping[str, float]) -> None:
+        self.metrics.write({"step": now.step, "stage": stage.name, **metrics})
+        for sink in self.sinks:
+            sink.write(now.step, metrics)
+        self.watch.show(now.step, stage.name, metrics)
+
     def _save(self, stage: Stage, running: StageRun, now: Position, *, pinned: bool) -> None:
+        """Gather weights and optimizer from all ranks; rank 0 writes them."""
+        from cascade.trainer.distributed import copy_weights
+
+        with self.ranks.phase("save a checkpoint"):
+            if self.joined:
+                copy_weights(self.model, self.whole)
+            state = {"stage": running.state(), "generators": saved.generators()}
+            self.ranks.from_first(lambda: self._write(stage, state, now, pinned=pinned))
+            running.saved()
+
+    def _write(
+        self, stage: Stage, state: Mapping[str, Any], now: Position, *, pinned: bool
+    ) -> None:
+        model = self.model if self.whole is None else self.whole
         saved.save_checkpoint(
             self.place.checkpoints,
             f"step-{now.step:06d}",
-            model=self.model,
+            model=model,
             tokenizer=self.tokenizer,
-            state={"stage": running.state(), "generators": saved.generators()},
+            state=state,
             facts={
                 "step": now.step,
                 "stage": stage.name,
                 "index": now.index,
                 "pinned": pinned,
-                "architecture": type(self.model).__name__,
+                "architecture": type(model).__name__,
                 "metrics_bytes": self.metrics.size,
                 "trajectories_bytes": self.place.trajectories.stat().st_size,
             },
         )
-        running.saved()
         saved.prune(self.place.checkpoints, self.recipe.keep_checkpoints)
         write_page(self.place.path, self.recipe.name)
 
@@ -329,8 +396,10 @@ class _Run:
             folder=self.place.path,
             scratch=self._scratch(stage),
             seed=derive_seed(self.recipe.seed, stage.name),
-            say=self.watch.say,
+            say=self._say,
             record=self._record,
+            ranks=self.ranks if self.joined else None,
+            whole=self.whole,
         )
 
     def _scratch(self, stage: Stage) -> Path:

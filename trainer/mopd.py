@@ -106,6 +106,11 @@ class MopdRun(GrpoRun):
     stage: MopdStage
 
     def __init__(self, stage: MopdStage, context: Context) -> None:
+        if context.ranks is not None and context.ranks.size > 1:
+            raise ConfigError(
+                f"stage {stage.name!r}: distillation runs in one process only; start "
+                "cascade-train without torchrun"
+            )
         super().__init__(stage, context)
         if stage.registry is None:
             raise ConfigError(

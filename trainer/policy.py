@@ -14,13 +14,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import numpy as np
 import torch
-from torch.distributed.tensor import DTensor
+from torch.distributed.fsdp import register_fsdp_forward_method
 from transformers.modeling_layers import GradientCheckpointingLayer
 
 from cascade.errors import ConfigError, TrainingError
 from cascade.trainer import moe
 from cascade.trainer.batch import MicroBatch, TrainSample, column, totals_of
-from cascade.trainer.distributed import Ranks, shard
+from cascade.trainer.distributed import Ranks, shard, value_of
 from cascade.trainer.logprobs import TokenLogprobs
 from cascade.trainer.optimizer import OptimizerConfig, adamw, learning_rate, load_moments, moments
 from cascade.trainer.replay import RouteCounts
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     FloatArray = npt.NDArray[np.float32]
     IntArray = npt.NDArray[np.int64]
 
-__all__ = ["Policy", "PolicyConfig", "TrainSample"]
+__all__ = ["Policy", "PolicyConfig", "TrainSample", "shard_scorer"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +113,7 @@ class Policy:
         if config.freeze_routers:
             moe.freeze(self._routers)
         self._checkpointed = _checkpointed_layers(model) if config.activation_checkpointing else []
-        _shard(self._scorer, model, config, ranks)
+        shard_scorer(self._scorer, model, config, ranks)
         self._optimizer = adamw(
             model,
             betas=optimizer.betas,
@@ -273,7 +273,7 @@ class Policy:
     def _apply(self) -> dict[str, float]:
         """Clip the gradients and step."""
         parameters = [p for p in self.model.parameters() if p.grad is not None]
-        norm = _number(
+        norm = value_of(
             torch.nn.utils.clip_grad_norm_(parameters, self.optimizer_config.max_grad_norm)
         )
         if not math.isfinite(norm):
@@ -334,10 +334,14 @@ def _wanted_ids(batch: Sequence[TrainSample], micro: MicroBatch) -> torch.Tensor
     return torch.cat([micro.ids_N[:, None], candidates_N_C], dim=1)
 
 
-def _shard(
+def shard_scorer(
     scorer: Scorer, model: PreTrainedModel, config: PolicyConfig, ranks: Ranks | None
 ) -> None:
-    """Shard the model if there are several ranks, or computation is in another type."""
+    """Shard a scorer's model if there are several ranks, or computation is in another type.
+
+    Raises:
+        ConfigError: computation is in another type, and the ranks are missing.
+    """
     dtype = model.dtype if config.dtype is None else getattr(torch, config.dtype)
     if dtype == model.dtype and (ranks is None or ranks.size == 1):
         return
@@ -347,6 +351,7 @@ def _shard(
             "cascade.trainer.distributed.join gives, also for one process"
         )
     shard(scorer.net, model, ranks, dtype)
+    register_fsdp_forward_method(scorer.net, "likeliest")
 
 
 def _checkpointed_layers(model: PreTrainedModel) -> list[GradientCheckpointingLayer]:
@@ -356,11 +361,6 @@ def _checkpointed_layers(model: PreTrainedModel) -> list[GradientCheckpointingLa
         )
     model.gradient_checkpointing_enable({"use_reentrant": False})
     return [m for m in model.modules() if isinstance(m, GradientCheckpointingLayer)]
-
-
-def _number(norm: torch.Tensor) -> float:
-    """Value of a scalar that may be spread over ranks."""
-    return float(norm.full_tensor() if isinstance(norm, DTensor) else norm)
 
 
 class _Metrics:

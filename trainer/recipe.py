@@ -22,6 +22,8 @@ from cascade.types import Trajectory
 if TYPE_CHECKING:
     from transformers import PretrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
+    from cascade.trainer.distributed import Ranks
+
 __all__ = [
     "Context",
     "ModelSource",
@@ -128,6 +130,11 @@ class Context:
     """Shows a line to the person who watches."""
     record: Callable[[Trajectory], None] = lambda trajectory: None
     """Offers an episode for the file of sampled trajectories."""
+    ranks: Ranks | None = None
+    """The processes that train `model` together; None: this one alone."""
+    whole: PreTrainedModel | None = None
+    """Under torchrun, on rank 0: an unsharded copy of `model` on the CPU, which
+    `distributed.copy_weights` brings up to date."""
 
 
 class StageRun(Protocol):
@@ -199,6 +206,9 @@ class Recipe:
     """Steps between those whose episodes go into the file of sampled trajectories."""
     record_episodes: Annotated[int, Range(0)] = 4
     """Episodes recorded at such a step."""
+    deadline_seconds: Annotated[float, Range(above=0)] = 7200.0
+    """Several processes: longest that a phase of a step (collecting episodes, an update, a save)
+    may take before the run ends and names what each process was at."""
     threads: Annotated[int, Range(1)] | None = None
     """torch's threads on the CPU; None: torch's choice. Other numbers round sums differently."""
 

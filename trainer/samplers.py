@@ -179,7 +179,12 @@ class VllmSampling:
     async def open(
         self, model: PreTrainedModel, tokenizer: PreTrainedTokenizerBase, scratch: Path
     ) -> _VllmSampler:
-        """Start vLLM with made-up weights; the first `sync` gives it the right ones."""
+        """Start vLLM with made-up weights; the first `sync` gives it the right ones.
+
+        Raises:
+            ConfigError: vLLM is not there, or this process trains together with others.
+        """
+        _require_no_other_ranks()
         folder = scratch / "engine"
         config = copy.deepcopy(model.config)
         config.architectures = [type(model).__name__]  # else vLLM may take it for an embedder
@@ -188,6 +193,18 @@ class VllmSampling:
             model.generation_config.save_pretrained(folder)
         tokenizer.save_pretrained(folder)
         return _VllmSampler(self, model, folder)
+
+
+def _require_no_other_ranks() -> None:
+    """Refuse what hangs: vLLM would set up its own groups over all processes of torchrun."""
+    import torch.distributed as dist
+
+    if dist.is_initialized() and dist.get_world_size() > 1:
+        raise ConfigError(
+            "VllmSampling runs vLLM in the trainer's process, which cannot be one of several "
+            "under torchrun: start a vLLM server on cards of its own, and sample with "
+            "cascade.trainer.engines.remote_vllm.VllmServer"
+        )
 
 
 class _VllmSampler:

@@ -139,7 +139,6 @@ class Scorer:
         """
         check_head(model)
         self.net = LogprobModel(model, temperature)
-        self.device = model.device
         self.ranks = ranks or Ranks()
         self.replay = replay
         self.packed = packing_is_exact(model)
@@ -147,6 +146,11 @@ class Scorer:
         self.taps = RouterTaps(self.routers)
         self._row_tokens = row_tokens
         self._micro_batch_tokens = micro_batch_tokens
+
+    @property
+    def device(self) -> torch.device:
+        """Where it computes; sharding moves a model there."""
+        return torch.device(self.net.model.device)
 
     def micro_batches(self, samples: Sequence[Sample]) -> list[MicroBatch]:
         """Split samples into what fits a forward pass; packed if the model keeps texts apart."""

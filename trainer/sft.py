@@ -12,13 +12,15 @@ from typing import TYPE_CHECKING, Annotated, Any, NamedTuple
 
 from cascade.envs.engines.templates import parsed_tool_calls
 from cascade.errors import ConfigError
-from cascade.trainer.optimizer import adamw
+from cascade.trainer.optimizer import adamw, load_moments, moments
 from cascade.trainer.settings import Range, check_fields
 from cascade.types import Conversation
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
+
+    from cascade.trainer.distributed import Ranks
 
 __all__ = [
     "IGNORED",
@@ -288,13 +290,28 @@ class SftUpdates:
         config: SftConfig,
         *,
         pad_token_id: int,
+        ranks: Ranks | None = None,
     ) -> None:
+        """Prepare `model`, which is trained in place.
+
+        Args:
+            model: a causal language model; the same weights on every rank.
+            examples: what is learned.
+            config: how.
+            pad_token_id: fills rows.
+            ranks: from `distributed.join`: the model is sharded over them, each works on its
+                share of a batch's rows, and every method must be called on every rank.
+        """
+        from cascade.trainer.distributed import Ranks, shard
 
         if not examples:
             raise ConfigError("supervised fine-tuning needs at least one example, got none")
         model.train()
         self.config = config
         self.model = model
+        self._ranks = ranks or Ranks()
+        if self._ranks.size > 1:
+            shard(model, model, self._ranks, model.dtype)
         self._pad = pad_token_id
         self._optimizer = adamw(model, betas=config.betas, weight_decay=config.weight_decay)
         self._rows = batches_of_rows(examples, config)
@@ -304,26 +321,42 @@ class SftUpdates:
         """Do the next update."""
         import torch
 
+        from cascade.trainer.distributed import value_of
+
         rate = learning_rate(self._done, self.config)
         for group in self._optimizer.param_groups:
             group["lr"] = rate
-        batch = collate(next(self._rows), self.config.row_tokens, self._pad)
-        nll, num_tokens = sft_loss(self.model, batch)
-        loss = nll / num_tokens
-        loss.backward()  # type: ignore[no-untyped-call]
-        norm = torch.nn.utils.clip_grad_norm_(self.model.parameters(), self.config.max_grad_norm)
-        self._optimizer.step()
-        self._optimizer.zero_grad(set_to_none=True)
+        with self._ranks.phase("update"):
+            loss, num_tokens = self._backward(next(self._rows))
+            norm = torch.nn.utils.clip_grad_norm_(
+                self.model.parameters(), self.config.max_grad_norm
+            )
+            self._optimizer.step()
+            self._optimizer.zero_grad(set_to_none=True)
         self._done += 1
-        return SftStep(self._done - 1, float(loss.detach()), float(norm), rate, num_tokens)
+        return SftStep(self._done - 1, loss, value_of(norm), rate, num_tokens)
+
+    def _backward(self, rows: Sequence[Sequence[Example]]) -> tuple[float, int]:
+        """Add the gradient of the batch's mean loss; return that loss and its tokens."""
+        num_tokens = sum(len(e.token_ids) - e.prompt_length for row in rows for e in row)
+        size = min(self._ranks.size, len(rows))
+        parts = [rows[i::size] for i in range(size)]
+        total = 0.0
+        for own, counts in self._ranks.share(parts):
+            nll, _ = sft_loss(self.model, collate(own, self.config.row_tokens, self._pad))
+            loss = nll / num_tokens
+            # FSDP2 averages over ranks.
+            (loss * (self._ranks.size if counts else 0)).backward()  # type: ignore[no-untyped-call]
+            total += float(loss.detach()) if counts else 0.0
+        return self._ranks.sums({"loss": total})["loss"], num_tokens
 
     def state(self) -> dict[str, Any]:
         """Return optimizer and place in the data, for `torch.save`."""
-        return {"done": self._done, "optimizer": self._optimizer.state_dict()}
+        return {"done": self._done, "optimizer": moments(self.model, self._optimizer)}
 
     def load_state(self, state: Mapping[str, Any]) -> None:
         """Go on from `state`; call it once, before the first step."""
-        self._optimizer.load_state_dict(dict(state["optimizer"]))
+        load_moments(self.model, self._optimizer, state["optimizer"])
         self._done = int(state["done"])
         for _ in range(self._done):  # rows are lists of examples: skipping costs next to nothing
             next(self._rows)

@@ -97,8 +97,9 @@ class SftStage(SftConfig):
         """Load the examples and start."""
         examples = self.data.load(context.tokenizer)
         config = replace(self, seed=derive_seed(context.seed, self.seed))
+        pad = _pad_id(context.tokenizer)
         return _SftRun(
-            SftUpdates(context.model, examples, config, pad_token_id=_pad_id(context.tokenizer))
+            SftUpdates(context.model, examples, config, pad_token_id=pad, ranks=context.ranks)
         )
 
 

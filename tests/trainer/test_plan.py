@@ -104,14 +104,14 @@ def test_shards_and_checkpoints_make_it_fit(thirty_b: Any) -> None:
     assert shard["optimizer"] * 8 == whole["optimizer"] == 2 * whole["weights"]
 
 
-def test_the_30b_recipe_fits_eight_cards_and_not_one(config_30b: Any, tmp_path: Path) -> None:
+def test_the_30b_recipe_fits_six_cards_and_not_one(config_30b: Any, tmp_path: Path) -> None:
     config_30b.save_pretrained(tmp_path)
     path = str(ROOT / "recipes" / "qwen3_30b_a3b_math.py")
     recipe = override(load_recipe(path), [f"model.path={tmp_path}"])
-    plan = make_plan(recipe, device="h200", devices=8)
+    plan = make_plan(recipe, device="h200", devices=6)
     assert plan.fits
     [stage] = plan.stages
-    assert stage.memory["rollout"]["vllm"] == 0.40 * 141e9
+    assert "vllm" not in stage.memory["rollout"]  # it has cards of its own
     assert 80e9 < stage.peak_bytes < 141e9
     assert not make_plan(recipe, device="h200", devices=1).fits
 

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import shutil
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Protocol
@@ -29,6 +29,7 @@ from cascade.types import Completion, Prompt, SamplingParams, Trajectory
 
 if TYPE_CHECKING:
     import httpx
+    import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
 __all__ = ["DiskTransfer", "IpcTransfer", "NcclTransfer", "ServerControl", "VllmServer"]
@@ -217,9 +218,14 @@ def _vllm_trainer(info: Any, control: ServerControl, model: PreTrainedModel) -> 
     from vllm.distributed.weight_transfer.base import ModuleSource
     from vllm.distributed.weight_transfer.factory import WeightTransferTrainerFactory
 
-    trainer = WeightTransferTrainerFactory.trainer_init(
-        info, client=control, source=ModuleSource(model)
-    )
+    class OnCard(ModuleSource):  # type: ignore[misc,unused-ignore]
+        """Several processes train: the copy that is sent lies in the machine's memory."""
+
+        def __iter__(self) -> Iterator[tuple[str, torch.Tensor]]:
+            for name, tensor in super().__iter__():
+                yield name, tensor.to("cuda")
+
+    trainer = WeightTransferTrainerFactory.trainer_init(info, client=control, source=OnCard(model))
     send: Push = trainer.send_weights
     return send
 
