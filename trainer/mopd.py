@@ -106,11 +106,6 @@ class MopdRun(GrpoRun):
     stage: MopdStage
 
     def __init__(self, stage: MopdStage, context: Context) -> None:
-        if context.ranks is not None and context.ranks.size > 1:
-            raise ConfigError(
-                f"stage {stage.name!r}: distillation runs in one process only; start "
-                "cascade-train without torchrun"
-            )
         super().__init__(stage, context)
         if stage.registry is None:
             raise ConfigError(
@@ -123,6 +118,7 @@ class MopdRun(GrpoRun):
             context.tokenizer,
             stage.teacher,
             temperature=stage.sampling.temperature,
+            ranks=context.ranks,
         )
         for domain, entry in self.teachers.entries.items():
             context.say(f"{domain}: taught by {entry.name} ({entry.weights_sha256[:12]})")

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedTokenizerBase
 
+    from cascade.trainer.distributed import Ranks
     from cascade.trainer.scorer import Scorer
 
     FloatArray = npt.NDArray[np.float32]
@@ -57,6 +58,7 @@ class Teachers:
         settings: TeacherSettings,
         *,
         temperature: float = 1.0,
+        ranks: Ranks | None = None,
     ) -> None:
         """Find, check and load the teachers.
 
@@ -66,6 +68,7 @@ class Teachers:
             tokenizer: the student's.
             settings: how they run.
             temperature: of the sampling distribution.
+            ranks: each holds all teachers, unsharded, and scores its share of the samples.
 
         Raises:
             ConfigError: no teachers; one that is missing, has other weights than registered, does
@@ -74,6 +77,7 @@ class Teachers:
         if not bindings:
             raise ConfigError("distillation needs a teacher for each domain, got none")
         self.entries = {name: registry.bind(name, teacher) for name, teacher in bindings.items()}
+        self._ranks = ranks
         self.swaps = 0
         """How often the weights on the device were changed."""
         self.seconds = 0.0
@@ -169,6 +173,7 @@ class Teachers:
                 micro_batch_tokens=settings.micro_batch_tokens,
                 temperature=temperature,
                 replay=False,
+                ranks=self._ranks,
             )
             self._seats[architecture] = _Seat(scorer, entry.weights_sha256)
 

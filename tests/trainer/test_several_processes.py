@@ -16,6 +16,9 @@ import torch
 from cascade.trainer import cli
 from cascade.trainer.checkpoint import load_weights
 from cascade.trainer.metrics import read_metrics
+from cascade.trainer.recipe import load_recipe
+from cascade.trainer.registry import Entry, Registry, weights_digest
+from cascade.trainer.scores import score_of
 
 TESTS = Path(__file__).parent.parent
 RECIPE = str(TESTS / "small_recipe.py")
@@ -171,6 +174,58 @@ def test_an_interrupt_ends_both_with_one_line(tmp_path: Path) -> None:
     _, errors = ended(process)
     assert time.monotonic() - interrupted < 20
     assert errors.count("cascade-train: interrupted") == 1, errors[-4000:]
+
+
+def distilling(folder: Path) -> str:
+    """Write a recipe with two teachers, which are saved beside it."""
+    source = load_recipe(RECIPE).model
+    held = Registry(folder)
+    for seed, name in enumerate(("math", "choice"), start=1):
+        source.open(seed).save_pretrained(folder / name)
+        source.tokenizer().save_pretrained(folder / name)
+        digest = weights_digest(folder / name)
+        held = held.with_entry(Entry(name, name, digest, {name: score_of([1.0])}, (name,)))
+    held.save(folder / "registry.json")
+    file = folder / "distilling.py"
+    file.write_text(
+        f"""\
+from dataclasses import replace
+
+from cascade.envs.tasksets import MiniSource
+from cascade.trainer.balance import FollowGaps
+from cascade.trainer.collect import TrainEnv
+from cascade.trainer.mopd import MopdStage
+import small_recipe
+
+
+def env(id, kind, name):
+    return TrainEnv(env=id, tasks=MiniSource(kind=kind, size=8, split="train"), name=name)
+
+
+def recipe():
+    made = small_recipe.recipe()
+    stage = MopdStage(
+        steps=2,
+        envs=(env("cascade/Math-v0", "arithmetic", "math"),
+              env("cascade/MultipleChoice-v0", "choice", "choice")),
+        groups=4, group_size=2, updates=2, balance=FollowGaps(),
+        registry={str(folder / "registry.json")!r},
+        sampling=made.stages[1].sampling, engine=made.stages[1].engine,
+    )
+    return replace(made, stages=(stage,))
+""",
+        encoding="utf-8",
+    )
+    return str(file)
+
+
+def test_two_processes_distill_what_one_distills(tmp_path: Path) -> None:
+    words = [distilling(tmp_path), "--set", "mopd.policy.micro_batch_tokens=300", "--run-dir"]
+    assert cli.main([*words, str(tmp_path / "one")]) == 0
+    process = started([*words, str(tmp_path / "two")])
+    _, errors = ended(process)
+    assert process.returncode == 0, errors[-4000:]
+    assert_same(tmp_path / "one", tmp_path / "two")
 
 
 def test_a_cascade_under_torchrun_is_refused(
