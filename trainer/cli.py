@@ -26,6 +26,7 @@ examples:
   cascade-train recipes/tiny_math.py --run-dir runs/tiny --resume
   cascade-train recipes/tiny_math.py --run-dir runs/b --set seed=1 --set grpo.learning_rate=1e-4
   cascade-train recipes/tiny_cascade.py    a cascade: the same command goes on where it was
+  torchrun --nproc-per-node=2 -m cascade.trainer.cli recipes/tiny_math.py    several processes
   cascade-train plan recipes/tiny_math.py --device cpu    memory and time, nothing is started
   cascade-train order recipes/tiny_cascade.py    which order of stages forgets least
 

@@ -128,6 +128,7 @@ class Ranks:
             raise
 
     def _given(self) -> Any:
+        self._note("waiting for rank 0")
         told: list[Any] = [None, None]
         dist.broadcast_object_list(told, src=0)
         item, failure = told
@@ -164,7 +165,7 @@ class Ranks:
         if self.store is None:
             yield
             return
-        self.store.set(f"phase/{self.rank}", json.dumps([name, time.time()]))
+        self._note(name)
         timer = threading.Timer(self.deadline_seconds, self._give_up, [name])
         timer.daemon = True
         timer.start()
@@ -172,7 +173,12 @@ class Ranks:
             yield
         finally:
             timer.cancel()
-            self.store.set(f"phase/{self.rank}", json.dumps([f"after {name}", time.time()]))
+            self._note(f"after {name}")
+
+    def _note(self, phase: str) -> None:
+        """Tell the other ranks what this one is at."""
+        if self.store is not None:
+            self.store.set(f"phase/{self.rank}", json.dumps([phase, time.time()]))
 
     def _give_up(self, name: str) -> None:
         lines = [
