@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import sys
 from collections.abc import Sequence
 from functools import partial
@@ -56,7 +57,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
 def _ended(error: BaseException) -> int:
     """Say in one line why the run ends; return the exit code."""
     if isinstance(error, KeyboardInterrupt):
-        print("cascade-train: interrupted; the same command with --resume goes on", file=sys.stderr)
+        if os.environ.get("RANK", "0") == "0":  # torchrun interrupts every rank
+            line = "cascade-train: interrupted; the same command with --resume goes on"
+            print(line, file=sys.stderr)
         return _INTERRUPTED
     print(f"cascade-train: {error}", file=sys.stderr)
     return _COULD_NOT_RUN

@@ -139,14 +139,18 @@ class Ranks:
     def tell_once(self, error: BaseException, say: Callable[[], int]) -> int:
         """Call `say` about `error` on the first rank that fails; the others wait until it has.
 
-        torchrun kills the others as soon as one process has ended with an error.
+        torchrun kills the others as soon as one process has ended with an error. It interrupts
+        all, so rank 0 speaks of that.
 
         Returns:
             The exit code that `say` returned; 1 where it was not called.
         """
         if self.size == 1:
             return say()
-        if not isinstance(error, FirstRankFailed) and self.store.add("failed", 1) == 1:
+        follows = isinstance(error, FirstRankFailed) or (
+            isinstance(error, KeyboardInterrupt) and self.rank > 0
+        )
+        if not follows and self.store.add("failed", 1) == 1:
             code = say()
             self.store.set("told", "")
             return code
