@@ -128,8 +128,10 @@ class RulerSource:
 
 def ruler_task(category: str, tokens: int, seed: int, index: int) -> Task:
     """Return one task of about `tokens` tokens; its text is written when an episode begins."""
-    asked, values, _ = _drawn(category, tokens, seed, index)
     kind = CATEGORIES[category]
+    keys, rng = _keys(category, tokens, seed, index)
+    asked = keys[: kind.asked]
+    values = _numbers(asked, kind, rng)  # the first that are drawn; the text needs all
     one = len(asked) == 1 and kind.values == 1
     what = "the special magic number" if one else "all the special magic numbers"
     question = (
@@ -156,24 +158,25 @@ def ruler_text(task: Task) -> str:
         kind = CATEGORIES[category]
     except (KeyError, TypeError, ValueError) as error:
         raise DataError(f"task {task.id!r} has no generated text: {error!r}") from error
-    _, values, rng = _drawn(category, tokens, seed, index)
+    keys, rng = _keys(category, tokens, seed, index)
+    values = _numbers(keys, kind, rng)
     needles = [_NEEDLE.format(key=key, value=v) for key in values for v in values[key]]
     room = int(tokens * CHARACTERS_PER_TOKEN) - _FRAME - sum(map(len, needles))
     return _hidden(_haystack(kind.noise, room, rng), needles, rng)
 
 
-def _drawn(
-    category: str, tokens: int, seed: int, index: int
-) -> tuple[list[str], dict[str, list[str]], random.Random]:
-    """Draw the keys that are asked for, the numbers of all keys, and the state of chance after."""
+def _keys(category: str, tokens: int, seed: int, index: int) -> tuple[list[str], random.Random]:
+    """Draw the keys, those that are asked for first; return them and the state of chance after."""
     rng = random.Random(f"ruler/{category}/{tokens}/{seed}/{index}")
     kind = CATEGORIES[category]
     count = kind.keys or max(2, (int(tokens * CHARACTERS_PER_TOKEN) - _FRAME) // 66)
     numbers = range(count // 200 + 1)
     keys = [f"{a}-{b}-{n}" for n in numbers for a in _FIRST for b in _SECOND]
-    chosen = rng.sample(keys, count)
-    values = {key: [_number(rng) for _ in range(kind.values)] for key in chosen}
-    return chosen[: kind.asked], values, rng
+    return rng.sample(keys, count), rng
+
+
+def _numbers(keys: list[str], kind: Category, rng: random.Random) -> dict[str, list[str]]:
+    return {key: [_number(rng) for _ in range(kind.values)] for key in keys}
 
 
 def _number(rng: random.Random) -> str:
