@@ -11,6 +11,7 @@ import hashlib
 import io
 import json
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -19,6 +20,7 @@ from cascade.errors import DataError, DataNotFoundError
 from cascade.types import Message, Task
 
 __all__ = [
+    "Beside",
     "Row",
     "digest_of_rows",
     "first_field",
@@ -32,6 +34,17 @@ Row = Mapping[str, Any]
 _QUESTION_FIELDS = ("problem", "question", "Problem", "Question", "prompt")
 _ANSWER_FIELDS = ("answer", "expected_answer", "Answer", "gt", "reference")
 _ID_FIELDS = ("id", "problem_idx", "question_id", "idx", "unique_id", "uuid", "ID", "task_id")
+
+
+@dataclass(frozen=True, slots=True)
+class Beside:
+    """A file that belongs to a row: its name is part of the rows' digest, not where it lies."""
+
+    path: Path
+
+    def __str__(self) -> str:
+        """Return the name; `digest_of_rows` takes it."""
+        return self.path.name
 
 
 def read_rows(path: Path) -> list[Row]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from cascade.envs.rows import Row, first_field, read_rows
+from cascade.envs.rows import Beside, Row, first_field, read_rows
 from cascade.envs.tasksets import TaskSource
 from cascade.errors import DataError, DataNotFoundError
 from cascade.types import Message, Task
@@ -74,9 +74,9 @@ def pro_rows(path: Path) -> list[Row]:
         name = str(first_field(row, ("problem_id",), "problem_id"))
         if name not in _WITHOUT_TESTS:
             package = place / (name if (place / name).is_dir() else f"{name}.zip")
-            rows.append({**row, "lightcp_package": str(package),
-                         "testlib": str(place / "testlib.h")})  # fmt: skip
-    missing = [row for row in rows if not Path(row["lightcp_package"]).exists()]
+            rows.append({**row, "lightcp_package": Beside(package),
+                         "testlib": Beside(place / "testlib.h")})  # fmt: skip
+    missing = [row for row in rows if not row["lightcp_package"].path.exists()]
     if missing:
         raise DataNotFoundError(
             f"the tests of {len(missing)} of {len(rows)} problems are not on this machine: put "
@@ -89,7 +89,7 @@ def pro_rows(path: Path) -> list[Row]:
 def _pro(row: Row, index: int) -> Task:
     """A problem with the package of its tests, which is read when an answer is judged."""
     statement = str(first_field(row, ("problem_statement",), "problem_statement"))
-    reference = {name: row[name] for name in ("lightcp_package", "testlib")}
+    reference = {name: str(row[name].path) for name in ("lightcp_package", "testlib")}
     message: Message = {"role": "user", "content": _PRO_PROMPT.format(statement=statement)}
     metadata = {"problem": statement, "difficulty": str(row.get("difficulty")).lower()}
     for field in ("problem_title", "platform"):

@@ -131,5 +131,5 @@ def _alpaca(row: Row, index: int) -> Task:
 ALPACA_EVAL = TaskSource(
     name="alpaca_eval", hub="tatsu-lab/alpaca_eval", hub_files=("alpaca_eval_gpt4_baseline.json",),
     files=("alpaca_eval/alpaca_eval_gpt4_baseline.json",), row=_alpaca, size=805,
-    licence="as the card of tatsu-lab/alpaca_eval says, not checked (answers of a third-party model)",
+    licence="as tatsu-lab/alpaca_eval states, not checked (answers of a third-party model)",
 )  # fmt: skip

@@ -7,7 +7,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from cascade.envs.rows import Row, first_field, read_rows
+from cascade.envs.rows import Beside, Row, first_field, read_rows
 from cascade.envs.tasksets import TaskSource
 from cascade.errors import DataError, DataNotFoundError
 from cascade.types import Message, Task
@@ -116,7 +116,7 @@ def scicode_rows(path: Path) -> list[Row]:
                     f"(its README links to it) at {targets}"
                 )
             steps.append(step)
-        rows.append({**row, "sub_steps": steps, "targets_file": str(targets)})
+        rows.append({**row, "sub_steps": steps, "targets_file": Beside(targets)})
     return rows
 
 
@@ -131,7 +131,7 @@ def _problem(row: Row, index: int) -> Task:
     message: Message = {"role": "user", "content": content}
     reference = {
         "steps": [asdict(step) for step in steps], "dependencies": dependencies,
-        "targets_file": str(row.get("targets_file") or ""),
+        "targets_file": str(row["targets_file"].path),
     }  # fmt: skip
     name = str(first_field(row, ("problem_id",), "problem_id"))
     metadata = {"problem": problem, "name": str(row.get("problem_name") or name)}

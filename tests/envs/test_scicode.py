@@ -84,6 +84,13 @@ def test_a_problem_proves_itself_step_by_step(box: Sandbox, tmp_path: Path) -> N
     assert (verdict.status, verdict.parts) == (VerdictStatus.CORRECT, {"passed": 2, "asked": 2})
 
 
+def test_the_digest_of_the_rows_does_not_tell_where_they_lie(tmp_path: Path) -> None:
+    for name in "ab":
+        (tmp_path / name).mkdir()
+    one, other = (loaded(tmp_path / name, ROW).provenance.sha256 for name in "ab")
+    assert one == other
+
+
 def test_steps_count_alone_and_the_problem_only_whole(box: Sandbox, tmp_path: Path) -> None:
     env = SciCodeEnv(loaded(tmp_path, ROW), sandbox=box)
     right, both = (fenced(step["ground_truth_code"]) for step in STEPS)
