@@ -223,7 +223,7 @@ async def test_a_wrong_name_of_the_budget_is_explained(
 async def test_a_server_without_tool_calls_is_told_how_to_start(
     open_mock: OpenEngine, mock_server: MockServer, others_answered: bool
 ) -> None:
-    """In the words of vLLM; a run of other tasks goes on, and each sample with tools says what to do."""
+    """In the words of vLLM; a run of other tasks goes on, each sample with tools says why."""
     engine = open_mock()
     if others_answered:
         await one(engine)
