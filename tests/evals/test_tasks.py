@@ -53,7 +53,7 @@ def test_the_reasoning_suite_is_what_the_documentation_says() -> None:
 def test_suites_name_tasks_that_exist() -> None:
     for suite in SUITES.values():
         for name in suite.tasks:
-            find_task(name)
+            assert find_task(name).name == name
 
 
 @pytest.mark.parametrize("name", ["aime25", "aime26", "hmmt_feb25"])

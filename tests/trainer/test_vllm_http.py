@@ -118,8 +118,9 @@ def test_the_engine_in_process_passes_its_tests_where_vllm_is_installed() -> Non
 
     if importlib.util.find_spec("vllm") is not None:
         pytest.skip("vllm is installed here: test_vllm_engine runs by itself")
-    tests = Path(__file__).with_name("test_vllm_engine.py")
-    command = [vllm_python(), "-m", "pytest", "-q", "-p", "no:cacheprovider", str(tests)]
+    names = ("test_vllm_engine.py", "test_vllm_scoring.py")
+    tests = [str(Path(__file__).with_name(name)) for name in names]
+    command = [vllm_python(), "-m", "pytest", "-q", "-p", "no:cacheprovider", *tests]
     root = Path(__file__).resolve().parents[2]
     done = subprocess.run(command, cwd=root, capture_output=True, text=True, timeout=580)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-1000:]
