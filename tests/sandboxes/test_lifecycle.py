@@ -258,13 +258,13 @@ def test_a_stalled_engine_ends_in_a_fault_and_not_in_a_hang() -> None:
 @pytest.mark.parametrize("kind", ["docker", "local"])
 def test_a_long_run_is_not_taken_for_a_lost_slot(kind: str) -> None:
     """A busy runner shows that it lives, so only silence counts as loss."""
-    with Sandbox(open_backend(kind, workers=1, silence_seconds=1.5, spare=False)) as box:
-        slow = Program("python", "import time\ntime.sleep(3)\nprint(input())")
+    with Sandbox(open_backend(kind, workers=1, silence_seconds=4, spare=False)) as box:
+        slow = Program("python", "import time\ntime.sleep(6)\nprint(input())")
         report = box.judge(slow, [Case("a", "a")], Limits(wall_seconds=20))
         assert report.accepted
         assert report.retries == 0
         with box.session() as session:
-            assert session.python("import time; time.sleep(3)").state == "ok"
+            assert session.python("import time; time.sleep(6)").state == "ok"
 
 
 def _runner_pids() -> list[str]:

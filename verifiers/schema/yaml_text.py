@@ -200,6 +200,8 @@ def parse_yaml(text: str, limits: Limits) -> Any:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark or error.context_mark
         problem = error.problem or error.context or "not YAML"
+        if "nesting depth" in problem:  # libyaml's scanner, which reads ahead, may be there first
+            problem = "nested deeper than the parser allows"
         if mark is None:
             raise DocumentError(problem) from None
         raise DocumentError(problem, mark.line + 1, mark.column + 1) from None
