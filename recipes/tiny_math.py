@@ -1,9 +1,9 @@
-"""A 2.5 M-parameter Mixture-of-Experts learns to think before it answers, on two cores.
+"""A 1.8 M-parameter Mixture-of-Experts learns to trust its own sums, in minutes on two cores.
 
-The start is fine-tuned on conversations of a hurried teacher, who writes the working of a sum in
-one of three and is then right, and else guesses without any. So the model answers right in a fifth
-to a third of its samples. The reward alone tells GRPO, on the train split, that working pays. What
-is evaluated are samples at temperature 1 on held-out problems, which neither stage has seen (test
+Fine-tuning shows it bare sums, which are right, and conversations with a careless teacher, who is
+off by up to three in seven of ten. So it can add, but in a conversation answers right in about a
+quarter of its samples. The reward alone tells GRPO, on the train split, which answers pay. What is
+evaluated are samples at temperature 1 on held-out problems, which neither stage has seen (test
 split of `cascade.envs.mini`).
 """
 
@@ -30,12 +30,12 @@ if TYPE_CHECKING:
 
 
 @dataclass(frozen=True, slots=True)
-class HurriedTeacher:
-    """Conversations, one in three with the working and right, the others a guess; and bare sums."""
+class CarelessTeacher:
+    """Bare sums, and conversations of which only some end in the right answer."""
 
     conversations: int = 4000
-    sums: int = 16_000
-    careful: float = 1 / 3
+    sums: int = 32_000
+    right: float = 0.3
     seed: int = 0
 
     def load(self, tokenizer: PreTrainedTokenizerFast) -> list[Example]:
@@ -47,40 +47,46 @@ class HurriedTeacher:
     def _conversation(self, index: int) -> tuple[Message, ...]:
         task = mini_task("arithmetic", self.seed, index, split="train")
         rng = random.Random(f"{self.seed}/{index}")
-        text = solution(task)
-        if rng.random() >= self.careful:
-            guess = abs(int(task.reference) + rng.choice((-4, -3, -2, -1, 1, 2, 3, 4)))
-            text = f"<think>\n</think>\n\\boxed{{{guess}}}"
+        text, answer = solution(task), int(task.reference)
+        if rng.random() >= self.right:
+            wrong = abs(answer + rng.choice((-3, -2, -1, 1, 2, 3)))
+            text = text.replace(f"={answer}\n", f"={wrong}\n")
+            text = text.replace(f"{{{answer}}}", f"{{{wrong}}}")
         return (*task.messages, {"role": "assistant", "content": text})
 
 
 def recipe() -> Recipe:
     """Return the recipe; ``--set`` changes single fields."""
-    train = MiniSource(kind="arithmetic", split="train", size=400)
-    held_out = MiniSource(kind="arithmetic", split="test", size=100)
+    train = MiniSource(kind="arithmetic", split="train", size=480)
+    held_out = MiniSource(kind="arithmetic", split="test", size=128)
     return Recipe(
         name="tiny math",
-        model=FreshToy(ToyConfig(num_experts=8, expert_size=384, max_length=512)),
+        model=FreshToy(ToyConfig(num_experts=8, expert_size=256, max_length=512)),
         stages=(
             SftStage(
-                data=HurriedTeacher(),
-                steps=1500,
+                data=CarelessTeacher(),
+                steps=3000,
                 row_tokens=128,
-                batch_rows=4,
+                batch_rows=8,
                 peak_learning_rate=4e-3,
                 weight_decay=1.0,
             ),
             GrpoStage(
-                steps=150,
+                steps=160,
                 envs=(TrainEnv(env="cascade/Math-v0", tasks=train),),
                 groups=16,
                 group_size=8,
                 max_waves=1,
                 sampling=SamplingParams(max_tokens=32),
                 engine=TorchSampling(max_batch=128),
-                optimizer=OptimizerConfig(peak_learning_rate=2e-4, warmup_steps=5),
+                optimizer=OptimizerConfig(
+                    peak_learning_rate=2e-4,
+                    warmup_steps=5,
+                    decay_steps=155,
+                    final_learning_rate=1e-5,
+                ),
                 evaluation=Evaluation(
-                    env=TrainEnv(env="cascade/Math-v0", tasks=held_out), every=10
+                    env=TrainEnv(env="cascade/Math-v0", tasks=held_out), every=20, samples=2
                 ),
             ),
         ),

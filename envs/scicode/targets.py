@@ -36,7 +36,7 @@ def read_targets(path: Path, step: str, count: int) -> list[Any]:
             f"links to it) at {path}"
         )
     try:
-        import h5py  # type: ignore[import-not-found, unused-ignore]
+        import h5py
     except ImportError as error:
         raise DataNotFoundError(f"reading {path} needs h5py: pip install h5py") from error
     with h5py.File(path, "r") as file:
