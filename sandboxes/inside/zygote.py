@@ -93,6 +93,8 @@ def _become(
     try:
         for name in (*COMMON_MODULES, *config["preload"]):
             importlib.import_module(name)
+        if "numpy" in sys.modules:
+            importlib.import_module("numpy.random")  # numpy 2 loads it late: in every child
     except ImportError as error:
         control.send(f"cannot preload: {error}".encode()[:200])
         os._exit(1)
