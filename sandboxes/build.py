@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from cascade.errors import SandboxError
 from cascade.sandboxes.classify import classify_compilation
-from cascade.sandboxes.languages import Language, find_language
+from cascade.sandboxes.languages import HEAP, Language, find_language, heap_mebibytes
 from cascade.sandboxes.programs import Limits, Program, as_bytes
 from cascade.sandboxes.slot import Run, Slot
 from cascade.sandboxes.verdicts import Outcome, Status
@@ -26,9 +26,15 @@ class Built:
     """Hash of all that went into it."""
     files: tuple[tuple[str, bytes], ...]
     argv: tuple[str, ...]
+    """The command as the language has it; `command` makes one for a run."""
     driver: int
     executable: bool
     extra_processes: int
+
+    def command(self, limits: Limits) -> tuple[str, ...]:
+        """The command of a run under these limits."""
+        heap = str(heap_mebibytes(limits.memory_bytes))
+        return tuple(part.replace(HEAP, heap) for part in self.argv)
 
     def place(self, slot: Slot) -> None:
         """Make sure that the slot holds it."""
@@ -147,11 +153,11 @@ def _size(built: Built | None) -> int:
 
 
 def check_tool(slot: Slot, language: Language) -> None:
-    """Raise SandboxError if the slot has no compiler or interpreter for the language."""
-    tools = slot.hello["tools"]
-    if not tools.get(language.tool):
+    """Raise SandboxError if the slot lacks a command that the language needs."""
+    command = language.missing(slot.hello["tools"])
+    if command:
         raise SandboxError(
             f"language {language.name!r} is missing from this sandbox: it has no command "
-            f"{language.tool!r}. Build an image with it (`cascade-sandbox build --languages "
+            f"{command!r}. Build an image with it (`cascade-sandbox build --languages "
             f"{language.name}`), or install the package {language.debian} for the local back end"
         )

@@ -11,7 +11,14 @@ from cascade.sandboxes.verdicts import Outcome, Status
 
 __all__ = ["classify", "classify_compilation", "outcome_of"]
 
-_OUT_OF_MEMORY = (b"MemoryError", b"std::bad_alloc", b"java.lang.OutOfMemoryError")
+_OUT_OF_MEMORY = (
+    *(b"MemoryError", b"std::bad_alloc", b"java.lang.OutOfMemoryError"),
+    *(b"heap out of memory", b"Array buffer allocation failed"),  # node
+    *(b"runtime: out of memory", b"fatal error: out of memory"),  # go
+    *(b"memory allocation of ",),  # rust
+)
+_TAIL = 16384
+"""Runtimes print a stack below their message."""
 _OUT_OF_DISK = (b"[Errno 28]", b"[Errno 27]", b"No space left on device", b"File too large")
 
 
@@ -19,7 +26,7 @@ def classify(raw: Raw, limits: Limits) -> tuple[Status, str]:
     """Return how a run ended, and why in words; ACCEPTED for a run that ended well."""
     ended_by = os.WTERMSIG(raw.status) if os.WIFSIGNALED(raw.status) else None
     failed = raw.status != 0 or bool(raw.killed_by)
-    tail = raw.stderr[-2000:] if failed else b""
+    tail = raw.stderr[-_TAIL:] if failed else b""
     if ended_by == signal.SIGSYS:
         return Status.SECURITY_VIOLATION, "a forbidden system call"
     if raw.oom_kills or raw.killed_by == "memory" or raw.peak > limits.memory_bytes:

@@ -39,16 +39,21 @@ if command -v g++ >/dev/null; then
 fi
 version() {
   name=$1; shift
-  if command -v "$1" >/dev/null; then echo "$name=$("$@" 2>&1 | head -n 1)"; fi
+  if command -v "$1" >/dev/null; then
+    shown=$("$@" 2>&1) || { echo "$1 does not run: $shown" >&2; exit 1; }
+    echo "$name=$(echo "$shown" | head -n 1)"
+  fi
 }
 {
   version python python3 -c 'import platform; print(platform.python_version())'
-  version numpy python3 -c 'import numpy; print(numpy.__version__)' | grep -v Traceback || true
+  if python3 -c 'import numpy' 2>/dev/null; then
+    version numpy python3 -c 'import numpy; print(numpy.__version__)'
+  fi
   version cpp17 g++ -dumpfullversion
   version c gcc -dumpfullversion
   version rust rustc --version
   version go go version
-  version java java --version
+  version java javac --version
   version javascript node --version
 } > versions
 """
@@ -175,7 +180,11 @@ def _from_debian(client: Any, packages: Sequence[str], tag: str) -> str:
         home.mkdir(parents=True)
         (home / "spawner.c").write_bytes(_spawner_source())
         (home / "setup.sh").write_text(SETUP)
-        _run(["chroot", str(root), "sh", "/opt/cascade/setup.sh"])
+        _run(["mount", "-t", "proc", "proc", str(root / "proc")])  # Java finds itself there
+        try:
+            _run(["chroot", str(root), "sh", "/opt/cascade/setup.sh"])
+        finally:
+            _run(["umount", str(root / "proc")])
         for waste in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):
             shutil.rmtree(root / waste, ignore_errors=True)
         labels = _labels((home / "versions").read_text())

@@ -49,7 +49,7 @@ class Company:
             built = self._build(slot, checker.program)
             args, stdin, files = checker.command(case, raw.stdout)
             run = Run(
-                (*built.argv, *checker.program.args, *args),
+                (*built.command(checker.limits), *checker.program.args, *args),
                 checker.limits,
                 stdin=stdin,
                 driver=built.driver,
@@ -65,7 +65,7 @@ class Company:
             built = self._build(helper, interactor.program)
             args, files = interactor.command(case)
             judge = Run(
-                (*built.argv, *interactor.program.args, *args),
+                (*built.command(interactor.limits), *interactor.program.args, *args),
                 interactor.limits,
                 driver=built.driver,
                 files=files,
@@ -90,7 +90,7 @@ class Company:
             args = tuple(f"/tmp/{name}" for pair in names for name in pair)
             data = as_bytes(case.stdin)
             chief = Run(
-                (*judge.argv, *manager.program.args, *args),
+                (*judge.command(manager.limits), *manager.program.args, *args),
                 manager.limits,
                 stdin=data,
                 driver=judge.driver,

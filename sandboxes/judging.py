@@ -167,7 +167,7 @@ def case_runs(
     def make_run(built: Built, index: int) -> Run:
         case = cases[index]
         return Run(
-            (*built.argv, *program.args, *case.args),
+            (*built.command(limits), *program.args, *case.args),
             limits,
             stdin=as_bytes(case.stdin),
             driver=built.driver,

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 
 from cascade.errors import UnknownNameError
 
-__all__ = ["LANGUAGES", "TOOLS", "Language", "find_language"]
+__all__ = ["LANGUAGES", "TOOLS", "Language", "find_language", "heap_mebibytes"]
 
 EXEC, SCRIPT = 0, 1
+HEAP = "{heap}"
+"""Stands in a command for the MiB of heap that a runtime may take under the run's limit."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +22,8 @@ class Language:
     name: str
     tool: str
     """The command that must be there: compiler or interpreter."""
+    needs: tuple[str, ...] = field(default=(), kw_only=True)
+    """Commands that the tool calls: without them it fails on every program."""
     source: str
     """Name of the main file."""
     run: tuple[str, ...]
@@ -38,6 +42,10 @@ class Language:
     debian: str = ""
     """Package that brings the tool."""
 
+    def missing(self, tools: Mapping[str, str | None]) -> str:
+        """The first command that a slot lacks for this language; empty if it has all."""
+        return next((name for name in (self.tool, *self.needs) if not tools.get(name)), "")
+
 
 def _cpp(name: str, standard: str) -> Language:
     return Language(
@@ -52,6 +60,7 @@ def _cpp(name: str, standard: str) -> Language:
             *("-fuse-ld=gold", "-s", "-pthread"),
         ),
         "prog",
+        needs=("ld.gold",),
         version=("g++", "-dumpfullversion"),
         debian="g++",
     )
@@ -99,6 +108,7 @@ LANGUAGES = {
             ("@/prog",),
             ("rustc", "--edition", "2021", "-O", "-C", "strip=symbols", "main.rs", "-o", "prog"),
             "prog",
+            needs=("cc",),
             version=("rustc", "--version"),
             debian="rustc",
         ),
@@ -115,19 +125,21 @@ LANGUAGES = {
         ),
         Language(
             "java",
-            "java",
+            "javac",
             "Main.java",
             (
-                *("java", "-XX:+UseSerialGC", "-XX:TieredStopAtLevel=4", "-Xss64m", "-Xshare:auto"),
-                *("-XX:-UsePerfData", "-jar", "@/prog.jar"),
+                *("java", f"-Xmx{HEAP}m", "-Xss64m", "-XX:+UseSerialGC", "-XX:-UsePerfData"),
+                *("-XX:ActiveProcessorCount=2", "-Xshare:auto", "-jar", "@/prog.jar"),
             ),
             (
                 *("sh", "-c"),
-                'javac -encoding UTF-8 -d out "$1" && jar cfe prog.jar "${1%.java}" -C out .',
+                "javac -J-XX:+UseSerialGC -J-XX:ActiveProcessorCount=2 -encoding UTF-8 "
+                '-d out "$1" && jar cfe prog.jar "${1%.java}" -C out .',
                 *("javac", "Main.java"),
             ),
             "prog.jar",
-            version=("java", "--version"),
+            needs=("java", "jar"),
+            version=("javac", "--version"),
             processes=64,
             rename=_java_file,
             debian="default-jdk-headless",
@@ -136,7 +148,7 @@ LANGUAGES = {
             "javascript",
             "node",
             "main.js",
-            ("node", "--stack-size=65500", "@/main.js"),
+            ("node", f"--max-old-space-size={HEAP}", "--stack-size=65500", "@/main.js"),
             version=("node", "--version"),
             processes=32,
             debian="nodejs",
@@ -144,7 +156,17 @@ LANGUAGES = {
     )
 }
 ALIASES = {"cpp": "cpp17", "c++": "cpp17", "python3": "python", "js": "javascript", "py": "python"}
-TOOLS = tuple(sorted({language.tool for language in LANGUAGES.values()}))
+TOOLS = tuple(sorted({name for known in LANGUAGES.values() for name in (known.tool, *known.needs)}))
+
+
+def heap_mebibytes(memory_bytes: int) -> int:
+    """The heap that a runtime is given under a limit, in MiB.
+
+    Told nothing, it takes a share of what the whole slot has, which may be below the run's limit,
+    or so far above it that it collects no garbage before the limit ends the run. The rest is the
+    runtime's own: code, stacks, tables.
+    """
+    return max((memory_bytes - min(64 << 20, memory_bytes // 2)) >> 20, 1)
 
 
 def find_language(name: str) -> Language:

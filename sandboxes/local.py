@@ -197,11 +197,11 @@ class LocalBackend:
             raise SandboxError(f"cannot start a local slot: {error}") from error
 
     def _open(self) -> Link:
-        ours, theirs = socket.socketpair()
         config = self._config()
         account = open_account(self.config)
         folder = "" if self.level == "namespaces" else self._make_folders(config)
         files = account.files if account else {}
+        ours, theirs = socket.socketpair()
         try:
             process = subprocess.Popen(
                 [interpreter(), *OPTIONS, "-c", LOADER],
@@ -217,6 +217,8 @@ class LocalBackend:
             ours.close()
             if account:
                 account.remove()
+            if folder:
+                shutil.rmtree(folder, ignore_errors=True)
             raise
         finally:
             theirs.close()

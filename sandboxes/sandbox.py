@@ -72,7 +72,11 @@ class Sandbox:
         self._judging = Judging(self._pool, builder, backend.versions, self.config.retries)
         self._company = Company(self._helper_pool, builder)
         self._good_tests: set[bytes] = set()
-        self._pool.start()
+        try:
+            self._pool.start()
+        except BaseException:
+            backend.close()
+            raise
 
     @property
     def kind(self) -> str:
@@ -88,7 +92,7 @@ class Sandbox:
         """Names of the languages that can run here."""
         with self._pool.slot() as slot:
             tools = slot.hello["tools"]
-        return tuple(name for name, known in LANGUAGES.items() if tools.get(known.tool))
+        return tuple(name for name, known in LANGUAGES.items() if not known.missing(tools))
 
     def isolation(self) -> Isolation:
         """What stands between a program and the machine."""

@@ -96,7 +96,9 @@ def kernel_limits(
 
     # The zygote's address space leaves 128 MiB below its stack; a program's own start does not.
     stack = limits.memory_bytes if driver == 0 else min(limits.memory_bytes, 120 << 20)
-    counted = str(hello["meter"]).startswith("cgroup")
+    # A bound on data would stop a runtime that reserves far more than it uses, as those do that
+    # need threads of their own: there the account of the processes has to do.
+    counted = str(hello["meter"]).startswith("cgroup") or extra_processes > 0
     return [
         math.ceil(limits.cpu_seconds) + 1,
         clamp(stack, "RLIMIT_STACK"),

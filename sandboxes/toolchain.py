@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
-from cascade.sandboxes.languages import LANGUAGES
+from cascade.sandboxes.languages import LANGUAGES, TOOLS
 
 __all__ = ["PCH_STANDARDS", "HostTools", "host_tools"]
 
@@ -62,9 +62,10 @@ def _locked(folder: Path) -> Iterator[None]:
 def host_tools(precompile: bool) -> HostTools:
     """Find the compilers, and compile what is not in the cache yet."""
     versions = {}
+    found = {tool: shutil.which(tool, path=_PATH) for tool in TOOLS}
     for name, language in LANGUAGES.items():
-        path = shutil.which(language.tool, path=_PATH)
-        if path is not None and name != "cpp20":
+        path = found[language.tool]
+        if path is not None and not language.missing(found) and name != "cpp20":
             done = subprocess.run(
                 [path, *language.version[1:]], capture_output=True, text=True, check=False
             )

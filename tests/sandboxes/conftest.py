@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Iterator
 from typing import Any
 
@@ -37,4 +38,12 @@ def box(kind: str) -> Iterator[Sandbox]:
 def cell(kind: str) -> Iterator[Sandbox]:
     """One worker, so that one run follows the other in the same slot."""
     with open_or_skip(kind, workers=1, disk_bytes=96 << 20) as opened:
+        yield opened
+
+
+@pytest.fixture(scope="module")
+def polyglot(kind: str) -> Iterator[Sandbox]:
+    """One worker, of the image with as many languages as there are."""
+    image = os.environ.get("CASCADE_SANDBOX_IMAGE") if kind == "docker" else None
+    with open_or_skip(kind, workers=1, image=image) as opened:
         yield opened

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import random
 import signal
@@ -157,10 +158,11 @@ def test_closing_leaves_nothing(kind: str, engine: Any) -> None:
         judge_good(box)
 
 
-def test_a_container_removed_under_way_is_survived(engine: Any) -> None:
+@pytest.mark.parametrize("how", ["remove", "kill"])
+def test_a_container_removed_under_way_is_survived(engine: Any, how: str) -> None:
     """The run is repeated on a fresh slot, and the verdict is the program's own."""
     with Sandbox(open_backend("docker", workers=1)) as box:
-        killer = threading.Timer(0.3, _remove_busy, (engine,))
+        killer = threading.Timer(0.3, _end_busy, (engine, how))
         killer.start()
         slow = Program("python", "import time\ntime.sleep(1)\nprint(input())")
         report = box.judge(slow, [Case("a", "a")], Limits(wall_seconds=20))
@@ -170,11 +172,14 @@ def test_a_container_removed_under_way_is_survived(engine: Any) -> None:
         assert judge_good(box).accepted
 
 
-def _remove_busy(engine: Any) -> None:
+def _end_busy(engine: Any, how: str) -> None:
     for container in slots_of(os.getpid(), "docker", engine):
         top = engine.api.top(container)["Processes"]
         if any("python3" in " ".join(row) for row in top) and len(top) >= 4:
-            engine.api.remove_container(container, force=True)
+            if how == "kill":
+                engine.api.kill(container)
+            else:
+                engine.api.remove_container(container, force=True)
 
 
 class Faulty:
@@ -321,6 +326,38 @@ def _accepted(box: Sandbox) -> bool:
         return judge_good(box).accepted
     except SandboxError:
         return False
+
+
+@pytest.mark.parametrize("kind", ["docker", "local"])
+def test_a_sandbox_that_cannot_start_leaves_no_socket_open(kind: str) -> None:
+    """Neither a slot's connection nor the engine's stays behind, whatever failed."""
+    backend = open_backend(kind, workers=1)
+    before = _sockets()
+    if isinstance(backend, DockerBackend):
+        backend.close()
+        backend = DockerBackend(backend.config)
+        backend.image = "cascade-no-such-image:0"
+    else:
+        object.__setattr__(backend.config, "preload", ("no_such_module",))
+    with pytest.raises(SandboxError, match=r"no_such|no-such"):
+        Sandbox(backend)
+    gc.collect()
+    assert len(_sockets()) <= len(before)
+
+
+def _sockets() -> set[str]:
+    return {
+        link
+        for entry in Path("/proc/self/fd").iterdir()
+        if (link := _link(entry)).startswith("socket:")
+    }
+
+
+def _link(entry: Path) -> str:
+    try:
+        return os.readlink(entry)
+    except OSError:
+        return ""
 
 
 def test_opening_reports_what_is_wrong(monkeypatch: pytest.MonkeyPatch, engine: Any) -> None:
