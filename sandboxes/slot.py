@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Generator, Iterable, Mapping
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from cascade.errors import ConfigError, SandboxError
-from cascade.sandboxes.inside.wire import Header
+from cascade.sandboxes.inside.wire import Header, pack
 from cascade.sandboxes.link import Link
 from cascade.sandboxes.programs import Limits
 from cascade.sandboxes.settings import MAX_PROCESSES, SandboxConfig
@@ -253,15 +253,8 @@ class Slot:
         done = False
         try:
             while True:
-                while not done and len(waiting) < _WINDOW_RUNS:
-                    if waiting and sum(waiting.values()) > _WINDOW_BYTES:
-                        break
-                    run = next(source, None)
-                    if run is None:
-                        done = True
-                        break
-                    ident = self.send_run(run)
-                    waiting[ident] = len(run.stdin) + len(run.spec or b"")
+                if not done and len(waiting) <= _WINDOW_RUNS // 2:
+                    done = self._send_ahead(source, waiting)
                 if not waiting:
                     return
                 try:
@@ -274,6 +267,26 @@ class Slot:
         finally:
             if waiting:
                 self._drop(waiting)
+
+    def _send_ahead(self, source: Iterator[Run], waiting: dict[int, int]) -> bool:
+        """Fill the window, in one piece; True if there are no more runs."""
+        frames: list[bytes] = []
+        sizes: dict[int, int] = {}
+        done = False
+        while len(waiting) + len(sizes) < _WINDOW_RUNS:
+            if sum(waiting.values()) + sum(sizes.values()) > _WINDOW_BYTES:
+                break
+            run = next(source, None)
+            if run is None:
+                done = True
+                break
+            self._next += 1
+            frames.append(pack(*run.frame(self._next, self.hello)))
+            sizes[self._next] = len(run.stdin) + len(run.spec or b"")
+        if frames:
+            self.link.send_raw(b"".join(frames))
+            waiting.update(sizes)
+        return done
 
     def _drop(self, waiting: dict[int, int]) -> None:
         self.link.send({"op": "cancel"})

@@ -8,9 +8,18 @@ import os
 import signal
 from typing import Any
 
-from cascade.sandboxes.inside.confine import PR_SET_NO_NEW_PRIVS, Confinement, prctl
+from cascade.sandboxes.inside.confine import (
+    PR_SET_NO_NEW_PRIVS,
+    Confinement,
+    prctl,
+    set_filter,
+)
 from cascade.sandboxes.inside.fork import Helper
-from cascade.sandboxes.inside.seccomp import build_filter
+from cascade.sandboxes.inside.seccomp import (
+    build_common_filter,
+    build_filter,
+    build_socket_filter,
+)
 from cascade.sandboxes.inside.zygote import start_zygote
 
 __all__ = ["main", "serve"]
@@ -50,12 +59,26 @@ def serve(
     prctl(PR_SET_NO_NEW_PRIVS, 1)
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     signal.signal(signal.SIGPIPE, signal.SIG_IGN)
-    filters = (build_filter(), build_filter(inet=True)) if config["seccomp"] else (None, None)
     uid: int | None = config["uid"]
     init, namespace = inner or (None, -1)
+    filters = _filters(config["seccomp"], namespace >= 0)
     confinement = Confinement(uid, filters, landlock, uid is None, namespace)
     confinement.prepare()
     zygote = start_zygote(confinement, config, {inp, out, *(cgroup or {}).values()})
     # Only now: every page that the zygote holds is copied, or at least shared, by each program.
     serving = importlib.import_module("cascade.sandboxes.inside.serving")
     serving.run(config, (inp, out), cgroup, blobs, confinement, (zygote, init))
+
+
+def _filters(wanted: bool, enters_namespace: bool) -> tuple[bytes | None, bytes | None]:
+    """What programs and sessions set themselves; the common part is set here, on the runner.
+
+    Not where the helpers still have to enter a process namespace, which that part forbids.
+    """
+    if not wanted:
+        return None, None
+    common = build_common_filter()
+    if enters_namespace or common is None:
+        return build_filter(), build_filter(inet=True)
+    set_filter(common)
+    return build_socket_filter(), build_socket_filter(inet=True)

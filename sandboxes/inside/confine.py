@@ -13,7 +13,15 @@ import signal
 import struct
 from typing import NamedTuple
 
-__all__ = ["Confinement", "Rlimits", "keep_capabilities", "libc", "prctl"]
+__all__ = [
+    "Confinement",
+    "Rlimits",
+    "keep_capabilities",
+    "libc",
+    "make_dumpable",
+    "prctl",
+    "set_filter",
+]
 
 PR_SET_PDEATHSIG, PR_SET_DUMPABLE, PR_SET_SECCOMP, PR_CAPBSET_DROP = 1, 4, 22, 24
 PR_SET_SECUREBITS, PR_SET_CHILD_SUBREAPER, PR_SET_NO_NEW_PRIVS, PR_CAP_AMBIENT = 28, 36, 38, 47
@@ -49,6 +57,30 @@ def keep_capabilities(kept: tuple[int, ...]) -> None:
 
 class _Program(ctypes.Structure):
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
+
+
+def _pointer(program: _Program) -> ctypes.c_ulong:
+    return ctypes.c_ulong(ctypes.addressof(program))
+
+
+_ZERO, _ONE, _FILTER = ctypes.c_ulong(0), ctypes.c_ulong(1), ctypes.c_ulong(2)
+"""Made once: a child that makes its own writes to, and so copies, some pages more."""
+
+
+def make_dumpable() -> None:
+    """Give a child back what the change of its user took: its own /proc files."""
+    libc.prctl(PR_SET_DUMPABLE, _ONE, _ZERO, _ZERO, _ZERO)
+
+
+def set_filter(code: bytes) -> None:
+    """Put this process, and all it will fork, under a seccomp filter for good.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    program = _Program(len(code) // 8, code)
+    if libc.prctl(PR_SET_SECCOMP, _FILTER, _pointer(program), _ZERO, _ZERO) != 0:
+        raise OSError(ctypes.get_errno(), "seccomp")
 
 
 class Rlimits(NamedTuple):
@@ -120,10 +152,7 @@ class Confinement:
     def prepare(self) -> None:
         """Build the buffers that `enter` hands to the kernel."""
         self._programs = [_Program(len(code) // 8, code) if code else None for code in self.filters]
-        self._pointers = [
-            ctypes.c_ulong(ctypes.addressof(program)) if program else None
-            for program in self._programs
-        ]
+        self._pointers = [_pointer(program) if program else None for program in self._programs]
         self._empty_caps = struct.pack("<II6I", _CAP_VERSION_3, 0, *([0] * 6))
 
     def enter(self, inet: bool = False) -> None:
@@ -140,7 +169,7 @@ class Confinement:
         if self.landlock >= 0 and libc.syscall(_LANDLOCK_RESTRICT, self.landlock, 0) != 0:
             raise OSError(ctypes.get_errno(), "landlock_restrict_self")
         pointer = self._pointers[inet]
-        if pointer is not None and libc.prctl(PR_SET_SECCOMP, 2, pointer, 0, 0) != 0:
+        if pointer is not None and libc.prctl(PR_SET_SECCOMP, _FILTER, pointer, _ZERO, _ZERO) != 0:
             raise OSError(ctypes.get_errno(), "seccomp")
 
     def _drop_capabilities(self) -> None:

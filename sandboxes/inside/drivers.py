@@ -17,7 +17,7 @@ import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from cascade.sandboxes.inside.confine import PR_SET_DUMPABLE, prctl
+from cascade.sandboxes.inside.confine import make_dumpable
 from cascade.sandboxes.inside.plain import NotPlainError, decode, encode
 from cascade.sandboxes.inside.repl import KIND as REPL
 from cascade.sandboxes.inside.repl import converse
@@ -33,7 +33,7 @@ _SIZE = struct.Struct("<I")
 
 def run_driver(kind: int, argv: list[str]) -> NoReturn:
     """Run the driver `kind` on the program argv[0]; ends the process."""
-    prctl(PR_SET_DUMPABLE, 1)
+    make_dumpable()
     gc.enable()
     driver: Callable[[types.ModuleType, list[str]], None]
     driver = {

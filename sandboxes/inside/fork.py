@@ -167,6 +167,7 @@ def serve(
     space = socket.CMSG_SPACE(16 * array.array("i").itemsize)
     shared_address = ctypes.c_int.from_buffer(shared)
     shared.madvise(mmap.MADV_DONTFORK)
+    known, request = b"", None
     while True:
         data, ancillary, _, _ = control.recvmsg(size, space)
         if not data:
@@ -178,12 +179,16 @@ def serve(
         fds = array.array("i")
         for _, _, payload in ancillary:
             fds.frombytes(payload)
+        if data != known or request is None:
+            # Here and not in the child, which would copy pages for it; the tests of one program
+            # follow one another with the same request.
+            known, request = data, Request.unpack(data)
         pid = os.fork()
         if pid == 0:
-            _child(control, data, list(fds), confinement, run)
+            _child(control, request, list(fds), confinement, run)
         for fd in fds:
             os.close(fd)
-        if _HEAD.unpack_from(data)[1] & DETACH:
+        if request.detach:
             control.sendall(ChildEnd(0, 0, pid, 0, 0).pack())
             continue
         shared_address.value = pid
@@ -197,13 +202,12 @@ def serve(
 
 def _child(
     control: socket.socket,
-    data: bytes,
+    request: Request,
     fds: list[int],
     confinement: Confinement,
     run: Runner | None,
 ) -> NoReturn:
     try:
-        request = Request.unpack(data)
         child_limits(request, confinement, fds)
     except (OSError, ValueError) as error:
         # An answer of a wrong size: the runner gives the slot up, and the run is repeated.

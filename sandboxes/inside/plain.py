@@ -36,7 +36,7 @@ def _wrap(value: Any) -> Any:
         return value
     mro = type.mro(kind)
     if kind is float or float in mro:
-        return float.__add__(value, 0.0)
+        return float.__mul__(value, 1.0)  # adding zero would lose the sign of -0.0
     if int in mro:
         number = int.__add__(value, 0)
         return number if -_SMALL < number < _SMALL else {"i": hex(number)}

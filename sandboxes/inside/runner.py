@@ -31,6 +31,7 @@ __all__ = ["Runner"]
 
 _QUEUE_BYTES = 96 << 20
 _READ = 1 << 18
+_HELD_ANSWERS, _HELD_BYTES = 4, 1 << 16
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
@@ -56,6 +57,8 @@ class Runner:
         self.inbox = Inbox()
         self.queue: collections.deque[tuple[Header, bytes]] = collections.deque()
         self.queued = 0
+        self.held: list[bytes] = []
+        """Answers that wait for the next ones, to be sent in one piece."""
         self.channels: list[Channel] = []
         self.active = 0
         """Number of the run that is under way, or was last."""
@@ -123,14 +126,33 @@ class Runner:
 
     def beat(self) -> None:
         """Show the client now and then that a long run is watched."""
+        if self.held:
+            self.flush()
         now = time.monotonic()
         if now >= self.next_beat:
             self.next_beat = now + self.beat_seconds
             self.send({"op": "beat"})
 
     def send(self, header: Header, body: bytes = b"") -> None:
-        """Write one frame to the client."""
-        write_all(self.out, pack(header, body))
+        """Write one frame to the client, behind the answers that were held back."""
+        self.held.append(pack(header, body))
+        self.flush()
+
+    def flush(self) -> None:
+        """Write the answers that were held back."""
+        data, self.held = b"".join(self.held), []
+        write_all(self.out, data)
+
+    def answer(self, header: Header, body: bytes) -> None:
+        """Write the answer to a run; later, with others, while more runs wait.
+
+        Each write wakes the client, and on its way the Docker engine twice. A run that takes
+        long sends what is held before it at the first look at its account.
+        """
+        self.held.append(pack(header, body))
+        full = len(self.held) >= _HELD_ANSWERS or sum(map(len, self.held)) > _HELD_BYTES
+        if full or not self.queue:
+            self.flush()
 
     def handle(self, header: Header, body: bytes) -> None:
         """Carry out one command."""
@@ -315,7 +337,7 @@ class Runner:
         ):
             if value:
                 answer[key] = value
-        self.send(answer, b"".join(parts))
+        self.answer(answer, b"".join(parts))
 
     def do_read(self, header: Header, body: bytes) -> None:
         """Read a file of the box."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import itertools
 import threading
+import time
 
 import pytest
 
@@ -22,6 +23,7 @@ from cascade.sandboxes import (
     Sandbox,
     Status,
 )
+from cascade.sandboxes.slot import Run
 from sandbox_cases.good import GOOD, judge_good
 
 CPP = Program(
@@ -297,6 +299,37 @@ async def test_the_asynchronous_twin_gives_the_same(box: Sandbox) -> None:
     async with twin.session() as session:
         assert (await session.exec("echo hi")).stdout == b"hi\n"
         assert (await session.python("1 + 1")).output == "2\n"
+
+
+def test_a_call_that_cannot_be_sent_costs_no_slot(cell: Sandbox) -> None:
+    """Runs are sent several at a time: what was sent is not confused with what was not."""
+    program = Program("python", "def same(x):\n    return x\n")
+    for position in (0, 3, 5, 9):
+        calls = [Call((i,), expected=i) for i in range(12)]
+        calls[position] = Call((object(),))
+        start = time.monotonic()
+        with pytest.raises((TypeError, ValueError)):
+            cell.call(program, "same", calls)
+        assert time.monotonic() - start < 10
+        good = cell.call(program, "same", [Call((i,), expected=i) for i in range(12)])
+        assert good.accepted
+        assert good.retries == 0
+
+
+def test_a_long_run_holds_no_answer_back(cell: Sandbox) -> None:
+    """Answers of short runs travel together, but never wait for the end of a long one."""
+    with cell._pool.slot() as slot:
+        code = "import sys, time; time.sleep(float(sys.argv[1]))"
+        runs = [
+            Run(("/usr/bin/python3", "-c", code, seconds), Limits(wall_seconds=20))
+            for seconds in ("0", "0", "3")
+        ]
+        start = time.monotonic()
+        answers = slot.run_many(runs)
+        assert [next(answers).status, next(answers).status] == [0, 0]
+        assert time.monotonic() - start < 2.5
+        assert next(answers).status == 0
+        assert time.monotonic() - start > 2.5
 
 
 def test_no_tests_are_a_bad_task(box: Sandbox) -> None:

@@ -10,7 +10,7 @@ import struct
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from cascade.errors import ConfigError, SandboxError, UnknownNameError
@@ -34,7 +34,11 @@ from cascade.sandboxes import (
 from cascade.sandboxes.classify import classify
 from cascade.sandboxes.inprocess import make_control
 from cascade.sandboxes.inside.plain import NotPlainError, decode, encode
-from cascade.sandboxes.inside.seccomp import build_filter
+from cascade.sandboxes.inside.seccomp import (
+    build_common_filter,
+    build_filter,
+    build_socket_filter,
+)
 from cascade.sandboxes.inside.wire import Inbox, pack
 from cascade.sandboxes.languages import LANGUAGES, find_language
 from cascade.sandboxes.link import Demultiplexer
@@ -138,6 +142,7 @@ plain = st.recursive(
 
 
 @given(plain)
+@example(-0.0)
 def test_plain_data_survives_the_wall(value: object) -> None:
     """What goes through comes out equal, and of the same exact types."""
     assert decode(encode(value)) == value
@@ -349,6 +354,46 @@ def test_the_filter_is_a_program_the_kernel_takes(machine: str, inet: bool) -> N
             assert at + 1 + max(yes, no) < len(instructions)
     assert build_filter(machine="riscv64") is None
     assert build_filter(True, machine) != build_filter(False, machine)
+
+
+def _answer(code: bytes | None, call: dict[int, int]) -> int:
+    """What the kernel would do with a call, given as 32-bit words by their offset."""
+    assert code is not None
+    instructions = list(struct.iter_unpack("<HBBI", code))
+    at = register = 0
+    while True:
+        op, yes, no, value = instructions[at]
+        if op == 0x06:
+            return int(value)
+        if op == 0x20:
+            register = call.get(value, 0)
+        else:
+            true = {0x15: register == value, 0x35: register >= value, 0x45: register & value}[op]
+            at += yes if true else no
+        at += 1
+
+
+@pytest.mark.parametrize("inet", [False, True])
+@pytest.mark.parametrize("machine", ["x86_64", "aarch64"])
+def test_the_two_parts_of_the_filter_refuse_what_the_whole_refuses(
+    machine: str, inet: bool
+) -> None:
+    """The kernel asks both parts, and takes the harder answer: killing, then errors, then leave."""
+    whole = build_filter(inet, machine)
+    parts = (build_common_filter(machine), build_socket_filter(inet, machine))
+    hardness = {0x80000000: 2, 0x7FFF0000: 0}
+    arguments = (0, 1, 2, 10, 16, 0x11, 0x10000000, 0x5412, 0x541C)
+    refused = 0
+    for arch in (0xC000003E, 0xC00000B7, 0x40000003):
+        for number in (*range(470), 0x40000001):
+            for argument in arguments:
+                call = {0: number, 4: arch, 16: argument, 24: argument}
+                answers = [_answer(part, call) for part in parts]
+                expected = _answer(whole, call)
+                assert max(answers, key=lambda answer: hardness.get(answer, 1)) == expected
+                refused += expected != 0x7FFF0000
+    assert refused > 1000
+    assert build_common_filter("riscv64") is build_socket_filter(inet, "riscv64") is None
 
 
 def test_languages_are_found_by_their_names_and_aliases() -> None:
