@@ -73,6 +73,11 @@ class Engine:
         self._process.terminate()
         self._process.wait(60)
         self._log.close()
+        # The one that was killed could not undo its mounts.
+        while not subprocess.run(
+            ["umount", f"{self._folder}/data"], capture_output=True, check=False
+        ).returncode:
+            pass
 
     def copy_image(self) -> None:
         """Take the image over from the engine of DOCKER_HOST."""

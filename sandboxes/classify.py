@@ -74,6 +74,7 @@ _COMPILER = {
     Status.TIME_LIMIT: Status.COMPILE_TIME_LIMIT,
     Status.WALL_LIMIT: Status.COMPILE_TIME_LIMIT,
     Status.MEMORY_LIMIT: Status.COMPILE_MEMORY_LIMIT,
+    Status.FILE_LIMIT: Status.COMPILE_MEMORY_LIMIT,  # its files lie in memory
 }
 
 

@@ -198,8 +198,8 @@ class LocalBackend:
 
     def _open(self) -> Link:
         config = self._config()
-        account = open_account(self.config)
         folder = "" if self.level == "namespaces" else self._make_folders(config)
+        account = open_account(self.config)
         files = account.files if account else {}
         ours, theirs = socket.socketpair()
         try:
@@ -274,6 +274,14 @@ class LocalBackend:
         return list(dict.fromkeys(folders))
 
     def _make_folders(self, config: dict[str, Any]) -> str:
+        free, wanted = shutil.disk_usage(tempfile.gettempdir()).free, self.config.disk_bytes
+        if free < wanted:
+            raise SandboxError(
+                f"cannot start a local slot: {tempfile.gettempdir()} has {free >> 20} MiB free, "
+                f"and at level {self.level!r} programs may write {wanted >> 20} MiB there: free "
+                "some, set TMPDIR, or lower disk_bytes"
+            )
+        config["disk_floor"] = wanted
         folder = tempfile.mkdtemp(prefix="cascade-slot-")
         for name in ("box", "store"):
             os.mkdir(f"{folder}/{name}", 0o755)

@@ -19,6 +19,7 @@ from dataclasses import dataclass
 from importlib.resources import files
 from pathlib import Path
 
+from cascade.errors import SandboxError
 from cascade.sandboxes.languages import LANGUAGES, TOOLS
 
 __all__ = ["PCH_STANDARDS", "HostTools", "host_tools"]
@@ -60,7 +61,11 @@ def _locked(folder: Path) -> Iterator[None]:
 
 @functools.cache
 def host_tools(precompile: bool) -> HostTools:
-    """Find the compilers, and compile what is not in the cache yet."""
+    """Find the compilers, and compile what is not in the cache yet.
+
+    Raises:
+        SandboxError: the cache cannot be written.
+    """
     versions = {}
     found = {tool: shutil.which(tool, path=_PATH) for tool in TOOLS}
     for name, language in LANGUAGES.items():
@@ -75,11 +80,18 @@ def host_tools(precompile: bool) -> HostTools:
     )
     folder = cache_folder()
     gcc, gxx = shutil.which("gcc", path=_PATH), shutil.which("g++", path=_PATH)
-    with _locked(folder):
-        spawner = compile_spawner(gcc, folder) if gcc else None
-        headers = ""
-        if gxx and precompile:
-            headers = compile_headers(gxx, folder, versions["image"])
+    spawner, headers = None, ""
+    try:
+        with _locked(folder):
+            if gcc:
+                spawner = compile_spawner(gcc, folder)
+            if gxx and precompile:
+                headers = compile_headers(gxx, folder, versions["image"])
+    except OSError as error:
+        raise SandboxError(
+            f"cannot keep compiled helpers in {folder}: {error.strerror}; free some space there, "
+            "or set CASCADE_CACHE to another folder"
+        ) from error
     return HostTools(versions, spawner, headers)
 
 

@@ -105,6 +105,12 @@ class Box:
                 return True
         return False
 
+    def has_less_than(self, size: int) -> bool:
+        """Whether the disk below the box has not so many bytes, or no inode, for this user."""
+        info = os.statvfs(self.path)
+        blocks = info.f_bfree if os.geteuid() == 0 else info.f_bavail
+        return blocks * info.f_frsize < size or bool(info.f_files and not info.f_favail)
+
     def write(self, name: str, data: bytes, mode: int = 0o644) -> None:
         """Write a file of the box, with the folders above it.
 

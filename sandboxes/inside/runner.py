@@ -51,6 +51,7 @@ class Runner:
         zygote, spawner = helpers
         self.env: list[str] = config["env"]
         self.beat_seconds: float = config["beat_seconds"]
+        self.disk_floor: int = config.get("disk_floor", 0)
         self.next_beat = 0.0
         self.slot, self.store = slot, store
         self.zygote, self.spawner = zygote, spawner or zygote
@@ -179,9 +180,20 @@ class Runner:
         facts.full = bool(facts.end.status or facts.killed_by) and self.slot.box.is_full()
         kept, failed = self.collect(header)
         clean = True
-        if not header.get("keep") and not self.slot.box.is_clean():
-            clean = self.slot.box.wipe()
+        if not header.get("keep"):
+            used = not self.slot.box.is_clean()
+            clean = not used or self.slot.box.wipe()
+            self.check_disk(used or bool(facts.end.status or facts.killed_by))
         self.report(header, facts, kept, failed, clean)
+
+    def check_disk(self, doubtful: bool) -> None:
+        """Give the slot up where the machine's own disk, not the program, may have run full.
+
+        Raises:
+            LostHelperError: the box lies on a disk that has less left than a box may take.
+        """
+        if doubtful and self.disk_floor and self.slot.box.has_less_than(self.disk_floor):
+            raise LostHelperError("the disk that the writable folder lies on is full")
 
     def start(self, header: Header, data: bytes) -> Facts:
         """Make the descriptors, ask a helper for the process, and watch it."""

@@ -14,8 +14,9 @@ _DROP = (
     "import os, sys\n"
     f"os.setgroups([]); os.setresgid({UID}, {UID}, {UID}); os.setresuid({UID}, {UID}, {UID})\n"
     "os.environ['HOME'] = '/nowhere'\n"
-    "import tempfile\n"
+    "import atexit, shutil, tempfile\n"
     "os.environ['CASCADE_CACHE'] = tempfile.mkdtemp()\n"
+    "atexit.register(shutil.rmtree, os.environ['CASCADE_CACHE'], True)\n"
 )
 
 
