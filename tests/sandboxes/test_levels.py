@@ -187,3 +187,36 @@ def test_weak_isolation_is_refused_unless_allowed() -> None:
         open_sandbox("local", level="weak")
     with open_sandbox("local", level="weak", allow_weak=True, workers=1, spare=False) as box:
         assert box.isolation().level == "weak"
+
+
+RUNTIMES = """
+import json
+from cascade.sandboxes import Case, Limits, Program, open_sandbox
+from sandbox_cases.polyglot import SOURCES
+found = {}
+limits = Limits(cpu_seconds=4, wall_seconds=30, memory_bytes=192 << 20)
+level = sys.argv[1] or None
+with open_sandbox("local", workers=1, spare=False, precompile=False, level=level) as box:
+    for name in ("java", "javascript"):
+        for what in ("good", "takes too much memory"):
+            if name in box.languages():
+                program = Program(name, SOURCES[name].of(what))
+                report = box.judge(program, [Case("1 2", "3")], limits)
+                found[f"{name} {what}"] = report.status.value
+print(json.dumps(found))
+"""
+
+
+@pytest.mark.parametrize("level", ["", "landlock"])
+def test_runtimes_with_threads_run_without_a_cgroup(level: str) -> None:
+    """An ordinary user's slot has no cgroup; what the JVM only reserves is no memory there."""
+    if level and landlock.abi() < 6:
+        unavailable("the kernel's Landlock cannot scope signals")
+    path = str(Path(__file__).resolve().parent.parent)
+    done = run_as_nobody(f"import sys\nsys.path.append({path!r})\n" + RUNTIMES, level)
+    assert done.returncode == 0, done.stderr[-3000:]
+    found: dict[str, str] = json.loads(done.stdout.splitlines()[-1])
+    if not found:
+        pytest.skip("this machine has neither java nor node")
+    for name, status in found.items():
+        assert status == ("accepted" if "good" in name else "memory_limit"), found
