@@ -234,13 +234,18 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.split("\n\n")[0])
     parser.add_argument("sets", nargs="+", choices=sorted(SETS))
     parser.add_argument("--kind", default="auto", help="docker, local or auto")
+    parser.add_argument("--image", help="Docker image; default: that of cascade-sandbox build")
     parser.add_argument("--workers", type=int, default=os.cpu_count() or 1)
     parser.add_argument("--every", type=int, default=1, help="take every n-th item")
     parser.add_argument("--time-factor", type=float, default=1.0)
     options = parser.parse_args()
     data = Path(os.environ.get("CASCADE_DATA", "../shared/data"))
     with open_sandbox(
-        options.kind, workers=options.workers, memory_bytes=2100 << 20, silence_seconds=120
+        options.kind,
+        workers=options.workers,
+        memory_bytes=2100 << 20,
+        silence_seconds=120,
+        image=options.image,
     ) as box:
         print(f"{box.kind}, {box.isolation()}, {options.workers} workers, "
               f"time factor {options.time_factor:g}")  # fmt: skip
