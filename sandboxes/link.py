@@ -15,7 +15,8 @@ from cascade.sandboxes.inside.wire import Header, Inbox, pack
 
 __all__ = ["Demultiplexer", "Link", "Place", "SlotLostError"]
 
-_READ = 1 << 18
+_READ = 1 << 16
+"""Below what the C library takes from the kernel, and gives back, for each piece."""
 
 
 class SlotLostError(SandboxError):

@@ -30,7 +30,8 @@ from cascade.sandboxes.inside.wire import Header, Inbox, pack, write_all
 __all__ = ["Runner"]
 
 _QUEUE_BYTES = 96 << 20
-_READ = 1 << 18
+_READ = 1 << 16
+"""Below what the C library takes from the kernel, and gives back, for each piece."""
 _HELD_ANSWERS, _HELD_BYTES = 4, 1 << 16
 PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
