@@ -1,13 +1,16 @@
 """MOPD against GRPO, and against merging and naive distillation, from one start on one machine.
 
-    python benchmarks/mopd_vs_grpo.py --start runs/tiny_cascade/stages/sft/final --out /tmp/mopd
+    python benchmarks/mopd_vs_grpo.py --out DIR  # 40 min on a core
+    python benchmarks/mopd_vs_grpo.py --out DIR --parts three_teachers
 
-Part 1: a teacher is made by GRPO from the start; then MOPD and GRPO start there again, on the same
-tasks, with three seeds. How many updates, samples and seconds until the held-out score is inside
-the teacher's 95 % interval? Part 2: three domain teachers; recovered headroom of MOPD as published
-and with balances, of the naive mean over tokens, and of merges by task arithmetic. Part 3: what
-scoring by teachers adds to a step. Results go to OUT/results.json and OUT/*.svg; what is finished
-is not done again.
+Start: the toy, fine-tuned on instructions, documents and, at difficulty 4, calls: two functions
+with three arguments or so, each of which goes wrong every second time, so that one reward judges
+several decisions. Part "contest": a teacher of calls is made by GRPO from the start; then MOPD and
+GRPO start there again, on the same tasks, with three seeds. How many updates, samples and seconds
+until the held-out score is inside the teacher's 95 % interval? Part "three_teachers": one teacher
+of each domain; recovered headroom of MOPD as published and with balances, of the naive mean over
+tokens, and of merges by task arithmetic; and what scoring by teachers adds to a step. Results go to
+DIR/PART.json and DIR/*.svg; what is finished is not done again.
 """
 
 from __future__ import annotations
@@ -17,8 +20,11 @@ import asyncio
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from transformers import PreTrainedTokenizerBase
 
 from cascade.envs.tasksets import MiniSource
 from cascade.trainer.balance import Balance, EvenDomains, FollowGaps, ResponseMean, TokenMean
@@ -35,12 +41,15 @@ from cascade.trainer.page import Series, curve_svg
 from cascade.trainer.recipe import Pretrained, Recipe, Stage
 from cascade.trainer.registry import Entry, Registry, weights_digest
 from cascade.trainer.scores import Score
-from cascade.trainer.toy_domains import DOMAINS
+from cascade.trainer.sft import Example
+from cascade.trainer.sft_stage import SftStage
+from cascade.trainer.toy_domains import DOMAINS, DomainSolutions, DomainToy
 from cascade.types import SamplingParams
 
 ONE = "tool_calling"
 THREE = ("instructions", "tool_calling", "structured_output")
-TRAIN, TEST = 400, 100
+SIZES = {"instructions": (400, 100), "tool_calling": (2000, 100), "structured_output": (600, 100)}
+"""Tasks to train on, and held out."""
 RATE = 3e-4
 BALANCES: Mapping[str, Balance] = {
     "mopd (responses)": ResponseMean(),
@@ -50,9 +59,26 @@ BALANCES: Mapping[str, Balance] = {
 }
 
 
+@dataclass(frozen=True, slots=True)
+class Start:
+    """What the start is fine-tuned on; implements `cascade.trainer` `Examples`."""
+
+    def load(self, tokenizer: PreTrainedTokenizerBase) -> list[Example]:
+        """Generate the examples."""
+        easy = {kind: train for kind, (train, _) in SIZES.items() if kind != ONE}
+        parts = (
+            DomainSolutions(counts=easy, flaws=0.6, num_sums=0, num_recitals=3000),
+            DomainSolutions(
+                counts={ONE: SIZES[ONE][0]}, difficulty=4, flaws=1.0, num_sums=0, num_recitals=0
+            ),
+        )
+        return [example for part in parts for example in part.load(tokenizer)]
+
+
 def tasks(kind: str, split: Any) -> MiniSource:
     """Tasks of one split."""
-    return MiniSource(kind=kind, split=split, size=TRAIN if split == "train" else TEST)
+    size = SIZES[kind][split == "test"]
+    return MiniSource(kind=kind, split=split, size=size, difficulty=4 if kind == ONE else 1)
 
 
 def env(kind: str, split: Any = "train") -> TrainEnv:
@@ -64,7 +90,7 @@ def grpo(kinds: Sequence[str], steps: int, every: int | None = None) -> GrpoStag
     """GRPO on some domains."""
     return GrpoStage(
         steps=steps, envs=tuple(map(env, kinds)), groups=16, group_size=8, max_waves=1,
-        sampling=SamplingParams(max_tokens=32),
+        sampling=SamplingParams(max_tokens=40),
         optimizer=OptimizerConfig(peak_learning_rate=RATE, warmup_steps=2),
         evaluation=None if every is None else evaluation(kinds[0], every),
     )  # fmt: skip
@@ -82,7 +108,7 @@ def mopd(
     """MOPD on some domains."""
     return MopdStage(
         steps=steps, envs=tuple(map(env, kinds)), groups=samples, group_size=1,
-        sampling=SamplingParams(max_tokens=32), registry=str(registry),
+        sampling=SamplingParams(max_tokens=40), registry=str(registry),
         balance=balance or ResponseMean(),
         optimizer=OptimizerConfig(
             peak_learning_rate=RATE, initial_learning_rate=RATE / 10, warmup_steps=5
@@ -91,11 +117,12 @@ def mopd(
     )  # fmt: skip
 
 
-async def trained(stage: Stage, start: Path, folder: Path, seed: int) -> Path:
-    """Train one stage from `start`, or take what is there."""
+async def trained(stage: Stage, start: Path | None, folder: Path, seed: int) -> Path:
+    """Train one stage from `start` (None: from new weights), or take what is there."""
     if not (folder / "final").is_dir():
+        model = Pretrained(str(start)) if start else DomainToy()
         recipe = Recipe(
-            name=folder.name, model=Pretrained(str(start)), stages=(stage,), seed=seed, threads=1,
+            name=folder.name, model=model, stages=(stage,), seed=seed, threads=1,
             checkpoint_every=1000,
         )  # fmt: skip
         watch = Watch(recipe.name, recipe.total_steps, every=20)
@@ -106,7 +133,7 @@ async def trained(stage: Stage, start: Path, folder: Path, seed: int) -> Path:
 async def scores(folder: Path, kinds: Iterable[str]) -> dict[str, Score]:
     """Held-out scores of a checkpoint."""
     domains = [
-        HeldOut(name=k, env=DOMAINS[k], tasks=tasks(k, "test"), samples=2, max_tokens=32)
+        HeldOut(name=k, env=DOMAINS[k], tasks=tasks(k, "test"), samples=2, max_tokens=40)
         for k in kinds
     ]
     return await evaluate_checkpoint(folder, domains, Sampler(), seed=0)
@@ -132,12 +159,17 @@ def reached(points: Sequence[Mapping[str, float]], level: float) -> Mapping[str,
     return next((point for point in points if point["score"] >= level), None)
 
 
+async def teacher_of(kind: str, start: Path, out: Path, args: argparse.Namespace) -> Path:
+    """A domain's teacher, by GRPO from the start."""
+    return await trained(grpo([kind], args.teacher_steps), start, out / f"t-{kind}", 100)
+
+
 async def contest(start: Path, out: Path, args: argparse.Namespace) -> dict[str, Any]:
     """Part 1."""
-    teacher = await trained(grpo([ONE], args.teacher_steps), start, out / "teacher", 100)
+    teacher = await teacher_of(ONE, start, out, args)
     score = (await scores(teacher, [ONE]))[ONE]
     registry = Registry(out).with_entry(
-        Entry("teacher", "teacher/final", weights_digest(teacher), {ONE: score})
+        Entry("teacher", str(teacher.relative_to(out)), weights_digest(teacher), {ONE: score})
     )
     registry.save(out / "registry.json")
     curves: dict[str, list[dict[str, float]]] = {}
@@ -161,9 +193,11 @@ async def contest(start: Path, out: Path, args: argparse.Namespace) -> dict[str,
                         y_range=(0.0, 1.0), size=(560, 300))  # fmt: skip
         (out / f"mopd_vs_grpo_{across}.svg").write_text(svg + "\n")
     return {
+        "start": str((await scores(start, [ONE]))[ONE]),
         "teacher": str(score), "level": score.low,
         "reached": {name: reached(points, score.low) for name, points in curves.items()},
         "last": {name: points[-1] for name, points in curves.items()},
+        "overhead": overhead([out / f"mopd-{seed}" for seed in range(args.seeds)]),
     }  # fmt: skip
 
 
@@ -173,10 +207,10 @@ async def three_teachers(start: Path, out: Path, args: argparse.Namespace) -> di
     before = await scores(start, THREE)
     teachers = []
     for kind in THREE:
-        folder = await trained(grpo([kind], args.teacher_steps), start, out / f"t-{kind}", 100)
+        folder = await teacher_of(kind, start, out, args)
         teachers.append(folder)
         own = (await scores(folder, [kind]))[kind]
-        entry = Entry(kind, f"t-{kind}/final", weights_digest(folder), {kind: own})
+        entry = Entry(kind, str(folder.relative_to(out)), weights_digest(folder), {kind: own})
         registry = registry.with_entry(entry)
     registry.save(out / "three.json")
     best = {kind: registry.get(kind).scores[kind].mean for kind in THREE}
@@ -189,6 +223,7 @@ async def three_teachers(start: Path, out: Path, args: argparse.Namespace) -> di
         }
 
     found: dict[str, list[dict[str, float]]] = {}
+    distilled: list[Path] = []
     for scale in (1 / 3, 0.6, 1.0):
         name = f"merge ({scale:.2f})"
         folder = out / f"merge-{scale:.2f}"
@@ -198,9 +233,10 @@ async def three_teachers(start: Path, out: Path, args: argparse.Namespace) -> di
     for name, balance in BALANCES.items():
         found[name] = []
         for seed in range(args.seeds):
-            stage = mopd(THREE, args.mopd_steps, out / "three.json", balance=balance, samples=48)
+            stage = mopd(THREE, args.mopd_steps, out / "three.json", balance=balance, samples=96)
             label = name.replace(" ", "-").strip(")").replace("(", "")
             folder = await trained(stage, start, out / f"{label}-{seed}", seed)
+            distilled.append(folder.parent)
             found[name].append(await recovered(folder))
     return {
         "start": {kind: before[kind].mean for kind in THREE}, "teachers": best,
@@ -209,41 +245,46 @@ async def three_teachers(start: Path, out: Path, args: argparse.Namespace) -> di
             | {"mean": statistics.mean(statistics.mean(row.values()) for row in rows)}
             for name, rows in found.items()
         },
+        "overhead": overhead(distilled),
     }  # fmt: skip
 
 
-def overhead(out: Path) -> dict[str, float]:
-    """Share of a step that scoring by teachers adds to the rest, by number of teachers."""
-    found = {}
-    for name, folder in (("one teacher", "mopd-0"), ("three teachers", "mopd-responses-0")):
-        lines = list(read_metrics(out / folder / "metrics.jsonl"))[1:]
-        shares = [
-            line["seconds/teachers"]
-            / (line["seconds"] - line.get("seconds/evaluation", 0.0) - line["seconds/teachers"])
-            for line in lines
-        ]
-        found[name] = statistics.median(shares)
-    return found
+def overhead(folders: Sequence[Path]) -> float:
+    """Share of a step that scoring by teachers adds to the rest, median."""
+    shares = [
+        line["seconds/teachers"]
+        / (line["seconds"] - line.get("seconds/evaluation", 0.0) - line["seconds/teachers"])
+        for folder in folders
+        for line in list(read_metrics(folder / "metrics.jsonl"))[1:]
+    ]
+    return statistics.median(shares)
+
+
+PARTS = {"contest": contest, "three_teachers": three_teachers}
 
 
 async def main() -> None:
-    """Run all parts."""
+    """Run the parts."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
-    parser.add_argument("--start", type=Path, required=True, help="folder of the SFT checkpoint")
     parser.add_argument("--out", type=Path, required=True)
+    parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
     parser.add_argument("--seeds", type=int, default=3)
-    parser.add_argument("--teacher-steps", type=int, default=40)
-    parser.add_argument("--grpo-steps", type=int, default=40)
-    parser.add_argument("--mopd-steps", type=int, default=30)
+    parser.add_argument("--sft-steps", type=int, default=2000)
+    parser.add_argument("--teacher-steps", type=int, default=100)
+    parser.add_argument("--grpo-steps", type=int, default=80)
+    parser.add_argument("--mopd-steps", type=int, default=40)
     parser.add_argument("--mopd-samples", type=int, default=128, help="an update; GRPO has 128")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
-    results: dict[str, Any] = {"contest": await contest(args.start, args.out, args)}
-    results["three_teachers"] = await three_teachers(args.start, args.out, args)
-    results["overhead"] = overhead(args.out)
-    text = json.dumps(results, indent=1)
-    (args.out / "results.json").write_text(text + "\n")
-    print(text)
+    sft = SftStage(
+        data=Start(), steps=args.sft_steps, row_tokens=256, batch_rows=4, peak_learning_rate=4e-3,
+        weight_decay=0.3,
+    )  # fmt: skip
+    start = await trained(sft, None, args.out / "start", 0)
+    for part in args.parts:
+        text = json.dumps(await PARTS[part](start, args.out, args), indent=1)
+        (args.out / f"{part}.json").write_text(text + "\n")
+        print(text)
 
 
 if __name__ == "__main__":

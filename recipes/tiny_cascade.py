@@ -19,7 +19,6 @@ from cascade.trainer.losses import Grpo
 from cascade.trainer.mopd import MopdStage
 from cascade.trainer.optimizer import OptimizerConfig
 from cascade.trainer.sft_stage import SftStage
-from cascade.trainer.toy import ToyConfig
 from cascade.trainer.toy_domains import DOMAINS, DomainSolutions, DomainToy
 from cascade.types import SamplingParams
 
@@ -48,7 +47,7 @@ def held_out(kind: str) -> HeldOut:
 def rl(name: str, *envs: TrainEnv, **changes: Any) -> CascadeStage:
     """Return a stage of GRPO that learns the domains of `envs`."""
     settings: dict[str, Any] = {
-        "name": name, "envs": envs, "steps": 20, "groups": 16, "group_size": 8, "max_waves": 2,
+        "name": name, "envs": envs, "steps": 40, "groups": 16, "group_size": 8, "max_waves": 2,
         "sampling": SamplingParams(max_tokens=32),
         "optimizer": OptimizerConfig(peak_learning_rate=3e-4, warmup_steps=2),
     }  # fmt: skip
@@ -60,7 +59,7 @@ def rl(name: str, *envs: TrainEnv, **changes: Any) -> CascadeStage:
 def mopd(*kinds: str, **changes: Any) -> MopdStage:
     """Return a stage of MOPD: each domain's best checkpoint so far is its teacher."""
     settings: dict[str, Any] = {
-        "envs": tuple(train_env(kind) for kind in kinds), "steps": 20, "groups": 32,
+        "envs": tuple(train_env(kind) for kind in kinds), "steps": 40, "groups": 64,
         "group_size": 1, "sampling": SamplingParams(max_tokens=32),
         "optimizer": OptimizerConfig(
             peak_learning_rate=3e-4, initial_learning_rate=3e-5, warmup_steps=5
@@ -70,37 +69,34 @@ def mopd(*kinds: str, **changes: Any) -> MopdStage:
 
 
 def recipe() -> Cascade:
-    """Return the cascade; ``--set if_rl.stage.steps=40`` and the like change single fields."""
+    """Return the cascade; ``--set if_rl.stage.steps=80`` and the like change single fields."""
     multi = tuple(
         train_env(kind, share=share)
         for kind, share in (("choice", 0.55), ("tool_calling", 0.30), ("structured_output", 0.15))
     )
-    early = ("instructions", "choice", "tool_calling", "structured_output")
     return Cascade(
         name="tiny cascade",
-        model=DomainToy(ToyConfig(max_length=512)),
+        model=DomainToy(),
         domains=tuple(held_out(kind) for kind in SIZES),
         stages=(
             CascadeStage(
                 stage=SftStage(
-                    data=DomainSolutions(), steps=1200, row_tokens=256, batch_rows=4,
-                    peak_learning_rate=4e-3, weight_decay=0.3,
+                    data=DomainSolutions(), steps=4000, row_tokens=256, batch_rows=4,
+                    peak_learning_rate=4e-3, weight_decay=1.0,
                 )
             ),
             rl("if_rl", train_env("instructions"), overlong="zero"),
             rl("multi_domain", *multi, overlong="filtered"),
             CascadeStage(
-                stage=mopd(*early),
-                learns=early,
-                rival=rl(
-                    "grpo", *(train_env(kind) for kind in early), groups=16, group_size=8
-                ).stage,
+                stage=mopd(*SIZES),
+                learns=tuple(SIZES),
+                rival=rl("grpo", *map(train_env, SIZES)).stage,
             ),
             rl("rlhf", train_env("preference"), loss=Grpo(kl_coefficient=0.03), max_waves=1),
             rl("long_context", train_env("long_context"), overlong="filtered"),
-            rl("code", train_env("code"), groups=8, overlong="filtered"),
+            rl("code", train_env("code"), groups=8, steps=20, overlong="filtered"),
             CascadeStage(
-                stage=rl("swe", train_env("repair"), groups=8).stage,
+                stage=rl("swe", train_env("repair"), groups=8, steps=20).stage,
                 learns=("repair",),
                 gate=InsertStage(mopd(*SIZES), tolerance=0.03),
             ),

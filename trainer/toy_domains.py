@@ -7,9 +7,11 @@ stage of reinforcement learning something to do that a model of this size can do
 from __future__ import annotations
 
 import json
+import math
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import count, islice
 from typing import TYPE_CHECKING, Any
 
 from cascade.envs.code import mini as code
@@ -21,11 +23,12 @@ from cascade.envs.tasksets import MiniSource
 from cascade.errors import UnknownNameError
 from cascade.trainer.sft import Example, encode_conversations
 from cascade.trainer.tokenizer import toy_tokenizer
-from cascade.trainer.toy import FreshToy
+from cascade.trainer.toy import FreshToy, ToyConfig
 from cascade.types import Conversation, Task
+from cascade.verifiers import tools
 
 if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerBase, PreTrainedTokenizerFast
+    from transformers import PreTrainedModel, PreTrainedTokenizerBase, PreTrainedTokenizerFast
 
 __all__ = ["DOMAINS", "PHRASES", "DomainSolutions", "DomainToy", "flawed", "solved"]
 
@@ -41,26 +44,25 @@ KEYS = (
 PHRASES = (
     "</think>\n",
     # instruction following
-    "Write a few words. ", "Use ", "Begin with ", "End with ", *(f" {b}" for b in BEASTS), *BEASTS,
+    "Write a few words. ", "Use ", "Begin with ", "End with ", *BEASTS,
     # tool calling
     "\nUse [f(x=1)]: ", "; ", ", ", "add(a: int, b: int)", "timer(min: int)",
     "light(room: str, on: bool)", "call(name: str)", "pay(name: str, sum: float)",
     "roll(n: int, sides: int)", "add ", "time ", " minutes", "turn the ", " light on", " light off",
     "call ", "pay ", " euros", "roll ", " dice of ", " sides", "hall", "attic", "study", "porch",
-    "cellar", "[add(a=", ", b=", "[timer(min=", "[light(room='", "', on=True)]", "', on=False)]",
-    "[call(name='", "')]", "[pay(name='", "', sum=", "[roll(n=", ", sides=", ")]",
+    "cellar", "add(a=", ", b=", "timer(min=", "light(room='", "', on=True", "', on=False",
+    "call(name='", "')", "pay(name='", "', sum=", "roll(n=", ", sides=", ")]",
     # structured output
     "Write JSON with these properties: ", *(f'{{"{key}":' for key in KEYS),
     *(f'{{"{key}": ' for key in KEYS), '{"type":"integer"}}', '{"type":"boolean"}}', '{"enum":["',
     '","', '"]}}', '"}', "true", "false",
     # preference
-    "Write a note to ", " before the ", "greet", "thank", "congratulate", "comfort", "invite",
+    "Write a note to ", "before the ", "greet", "thank", "congratulate", "comfort", "invite",
     "wake", "Hello", "Thank you", "Well done", "Take care", "Please come", "Good morning",
     ". Have a nice ", "my dear, dear, dear ", *preference.NAMES, *preference.TIMES,
-    *(f" {name}" for name in preference.NAMES),
     # long context
-    "Notes:\n", *(f" {thing} " for thing in long_context.THINGS),
-    *(f" {thing}?" for thing in long_context.THINGS), " asked ", "The ", " of who ", "asked?",
+    "Notes:\n", *(f"{thing} " for thing in long_context.THINGS),
+    *(f"{name} " for name in long_context.NAMES), "asked ", "The ", "of who ", "asked?",
     # code and repair
     "Write f(x) in Python, in one line.\n", *(f"\nf({x}) = " for x in (1, 2, 3, 10)), "f(0) = ",
     "f(0)=", ", f(1)-f(0)=1", "def f(x): return x", "f.py:\ndef f(x):\n    return x", "f.py\n",
@@ -72,11 +74,50 @@ PHRASES = (
 
 @dataclass(frozen=True, slots=True)
 class DomainToy(FreshToy):
-    """The toy's architecture, new, with a tokenizer that keeps the texts of all domains short."""
+    """The toy's architecture, new, with a tokenizer that keeps the texts of all domains short.
+
+    One head of the first layer starts out looking at the token before. Copying what followed a word
+    earlier needs such a head and a second one on top of it (arXiv 2209.11895); found by chance, the
+    pair takes more steps than a toy's whole training.
+    """
+
+    toy: ToyConfig = field(default_factory=lambda: ToyConfig(max_length=512, query_gain=3.0))
+    """Its sizes."""
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """Build the tokenizer."""
         return toy_tokenizer(self.toy.max_length, more_phrases=PHRASES)
+
+    def open(self, seed: int) -> PreTrainedModel:
+        """Make new weights from `seed`."""
+        # Named in full: with slots, the class that super() would look for is another one.
+        model = FreshToy.open(self, seed)
+        _place_look_back(model)
+        return model
+
+
+def _place_look_back(model: Any) -> None:
+    """Make head 0 of layer 0 attend to distance 1, whatever the tokens are.
+
+    Queries and keys read one embedding dimension that is the same for all tokens; the queries are
+    turned back by one position, in the fastest rotary pairs, which tell neighbours apart.
+    """
+    import torch
+
+    config = model.config
+    half = config.head_dim // 2
+    query_H, key_H = torch.zeros(2, config.head_dim)
+    for pair in range(4):
+        angle = config.rope_parameters["rope_theta"] ** (-pair / half)
+        query_H[pair], query_H[half + pair] = math.cos(angle), -math.sin(angle)
+        key_H[pair] = 1.0
+    attention = model.model.layers[0].self_attn
+    with torch.no_grad():
+        model.get_input_embeddings().weight[:, -1] = 0.3
+        for projection, row_H in ((attention.q_proj, query_H), (attention.k_proj, key_H)):
+            weight_H_D = projection.weight[: config.head_dim]
+            weight_H_D.zero_()
+            weight_H_D[:, -1] = row_H
 
 
 def _thinking(work: str, answer: str) -> str:
@@ -99,19 +140,23 @@ def _choice(task: Task, rng: random.Random, well: bool) -> str:
 
 
 def _tool_calling(task: Task, rng: random.Random, well: bool) -> str:
-    [call] = task.reference["calls"]
-    arguments = dict(call["arguments"])
-    if not well:
-        key = rng.choice(list(arguments))
-        arguments[key] = _spoilt(arguments[key], rng)
-    shown = ", ".join(f"{key}={value!r}" for key, value in arguments.items())
-    return _thinking("", f"[{call['name']}({shown})]")
+    calls = []
+    for call in task.reference["calls"]:
+        # Badly: each argument is a decision that goes wrong every second time.
+        arguments = {
+            key: value if well or rng.random() < 0.5 else _spoilt(value, rng)
+            for key, value in call["arguments"].items()
+        }
+        calls.append(tools.Call(call["name"], arguments))
+    return _thinking("", tools.render_calls(calls, "python"))
 
 
 def _spoilt(value: Any, rng: random.Random) -> Any:
     if isinstance(value, bool):
         return not value
-    return rng.choice(preference.NAMES) if isinstance(value, str) else rng.randint(1, 99)
+    if isinstance(value, str):
+        return rng.choice(preference.NAMES)
+    return rng.randint(1, 99) + (rng.choice((0.25, 0.5, 0.75)) if isinstance(value, float) else 0)
 
 
 def _structured_output(task: Task, rng: random.Random, well: bool) -> str:
@@ -225,37 +270,86 @@ def _solver(kind: str) -> Callable[[Task, random.Random, bool], str]:
 
 @dataclass(frozen=True, slots=True)
 class DomainSolutions:
-    """Solved tasks of the train split of all domains; implements `cascade.trainer` `Examples`."""
+    """Tasks of the train split of all domains; implements `cascade.trainer` `Examples`.
+
+    As drills, without the chat around them, they are solved well; in conversations, often badly.
+    So the toy can do more than it says, which is where a short stage of reinforcement learning
+    finds something to win.
+    """
 
     counts: Mapping[str, int] = field(default_factory=lambda: dict(_COUNTS))
-    """Domain -> different tasks."""
-    flaws: float = 0.3
-    """Share of responses with a mistake."""
-    num_sums: int = 3000
+    """Domain -> different tasks in a round."""
+    conversation_rounds: int = 2
+    """Rounds of conversations; each draws other tasks, as far as there are others."""
+    drill_rounds: int = 3
+    """Rounds of drills."""
+    flaws: float = 0.5
+    """Share of conversations that are answered badly."""
+    difficulty: int = 1
+    """Of all tasks; only calls of functions have bad answers beyond 1."""
+    num_sums: int = 32_000
     """Bare sums and differences, which the choices need."""
+    num_recitals: int = 12_000
+    """Notes said again in another order: six look-ups in the length of one."""
     seed: int = 0
 
     def load(self, tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """Generate tasks and responses."""
         rng = random.Random(f"domains/{self.seed}")
-        conversations: list[Conversation] = []
-        for kind, count in self.counts.items():
-            tasks: Any = MiniSource(kind=kind, split="train", seed=self.seed, size=count).load()
-            for task in tasks:
-                write = flawed if rng.random() < self.flaws else solved
-                said = write(kind, task, rng)
-                conversations.append((*task.messages, {"role": "assistant", "content": said}))
-        return [*encode_conversations(tokenizer, conversations), *self._sums(tokenizer, rng)]
+        told: list[Conversation] = []
+        for kind, task in self._tasks(range(self.conversation_rounds)):
+            said = (flawed if rng.random() < self.flaws else solved)(kind, task, rng)
+            told.append((*task.messages, {"role": "assistant", "content": said}))
+        pairs = [
+            (f"{task.messages[-1]['content']}\n", f"{solved(kind, task, rng)}\n")
+            for kind, task in self._tasks(range(100, 100 + self.drill_rounds))
+        ]
+        pairs += islice(_sums(rng), self.num_sums)
+        pairs += islice(_recitals(rng), self.num_recitals)
+        return [*encode_conversations(tokenizer, told), *_drills(tokenizer, pairs)]
 
-    def _sums(self, tokenizer: PreTrainedTokenizerBase, rng: random.Random) -> list[Example]:
-        """Problem and working alone; none whose problem is held out."""
-        examples: list[Example] = []
-        while len(examples) < self.num_sums:
-            a, b = rng.randint(1, 25), rng.randint(1, 25)
-            a, sign, b = (a, "+", b) if rng.random() < 0.5 else (max(a, b), "-", min(a, b))
-            problem = f"What is {a} {sign} {b}?"
-            if split_of(problem) == "train":
-                work = f"{a}{sign}{b}={a + b if sign == '+' else a - b}\n"
-                ids, tail = (tokenizer(text)["input_ids"] for text in (f"{problem}\n", work))
-                examples.append(Example((*ids, *tail), len(ids)))
-        return examples
+    def _tasks(self, rounds: Iterable[int]) -> Iterator[tuple[str, Task]]:
+        for number in rounds:
+            for kind, size in self.counts.items():
+                seed = self.seed + number
+                source = MiniSource(
+                    kind=kind, difficulty=self.difficulty, split="train", seed=seed, size=size
+                )
+                yield from ((kind, task) for task in source.load())
+
+
+def _drills(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]]) -> list[Example]:
+    """Problem and working alone; the loss is on the working."""
+    if not pairs:
+        return []
+    problems, workings = (tokenizer(list(texts))["input_ids"] for texts in zip(*pairs, strict=True))
+    return [
+        Example((*problem, *working), len(problem))
+        for problem, working in zip(problems, workings, strict=True)
+    ]
+
+
+def _sums(rng: random.Random) -> Iterator[tuple[str, str]]:
+    """Sums and differences in the words of the choices; none whose problem is held out."""
+    while True:
+        a, b = rng.randint(1, 25), rng.randint(1, 25)
+        a, sign, b = (a, "+", b) if rng.random() < 0.5 else (max(a, b), "-", min(a, b))
+        problem = f"What is {a} {sign} {b}?"
+        if split_of(problem) == "train":
+            yield f"{problem}\n", f"{a}{sign}{b}={a + b if sign == '+' else a - b}\n"
+
+
+def _recitals(rng: random.Random) -> Iterator[tuple[str, str]]:
+    """Notes, or the options of a choice, and all of them again in another order."""
+    for seed in count(200):
+        for task in MiniSource(kind="long_context", split="train", seed=seed, size=400).load():
+            head, *notes = str(task.metadata["problem"]).partition("\n\n")[0].split("\n")
+            shuffled = rng.sample(notes, len(notes))
+            yield "\n".join((head, *notes, "", "")), "\n".join((*shuffled, ""))
+        for task in MiniSource(kind="choice", split="train", seed=seed, size=400).load():
+            options = task.messages[-1]["content"].split("\n\n")[-1]
+            pairs = [
+                f"{value} is {letter}"
+                for letter, value in zip("ABCD", task.reference["options"], strict=True)
+            ]
+            yield f"{options}\n", "\n".join((*rng.sample(pairs, 4), ""))

@@ -31,13 +31,13 @@ def _draft(rng: random.Random, difficulty: int) -> _Draft:
         pairs = [(name, rng.choice(THINGS)) for name in NAMES]
     owned = rng.sample(pairs, _NOTES[difficulty])
     numbers = {pair: rng.randint(10, 99) for pair in owned}
-    notes = [f"{name} {thing} {number}" for (name, thing), number in numbers.items()]
+    notes = [f"{thing} {name} {number}" for (name, thing), number in numbers.items()]
     (name, thing), number = rng.choice(list(numbers.items()))
     if difficulty <= 2:
-        return notes, f"{name} {thing}?", str(number), f"{name} {thing} {number}"
+        return notes, f"{thing} {name}?", str(number), f"{thing} {name} {number}"
     asker = rng.choice([n for n in NAMES if n != name])
     notes.insert(rng.randint(0, len(notes)), f"{asker} asked {name}")
-    work = f"{asker} asked {name}, {name} {thing} {number}"
+    work = f"{asker} asked {name}, {thing} {name} {number}"
     return notes, f"The {thing} of who {asker} asked?", str(number), work
 
 

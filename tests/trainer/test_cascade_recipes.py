@@ -107,7 +107,7 @@ def short(given: Cascade) -> Cascade:
         if isinstance(stage, SftStage):
             data: Any = stage.data
             few = dict.fromkeys(data.counts, 8)
-            changes |= {"data": replace(data, counts=few, num_sums=8)}
+            changes |= {"data": replace(data, counts=few, num_sums=8, num_recitals=8)}
         else:
             changes |= {"groups": 4, "group_size": 1 if isinstance(stage, MopdStage) else 2}
             changes |= {"max_waves": 1}
