@@ -20,7 +20,7 @@ import asyncio
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +33,7 @@ from cascade.trainer.console import Watch
 from cascade.trainer.grpo import Evaluation, GrpoStage
 from cascade.trainer.heldout import HeldOut, Sampler, evaluate_checkpoint
 from cascade.trainer.loop import train
+from cascade.trainer.losses import MopdTopK
 from cascade.trainer.merge import merge_weights
 from cascade.trainer.metrics import read_metrics
 from cascade.trainer.mopd import MopdStage
@@ -130,6 +131,11 @@ async def trained(stage: Stage, start: Path | None, folder: Path, seed: int) -> 
     return folder / "final"
 
 
+def label(name: str) -> str:
+    """A name as a folder."""
+    return name.replace(" ", "-").strip(")").replace("(", "")
+
+
 async def scores(folder: Path, kinds: Iterable[str]) -> dict[str, Score]:
     """Held-out scores of a checkpoint."""
     domains = [
@@ -178,10 +184,14 @@ async def contest(start: Path, out: Path, args: argparse.Namespace) -> dict[str,
             "mopd": mopd(
                 [ONE], args.mopd_steps, out / "registry.json", 5, samples=args.mopd_samples
             ),
+            "mopd (all tokens)": replace(
+                mopd([ONE], args.mopd_steps, out / "registry.json", 5, samples=args.mopd_samples),
+                loss=MopdTopK(),
+            ),
             "grpo": grpo([ONE], args.grpo_steps, 5),
         }
         for name, stage in arms.items():
-            folder = out / f"{name}-{seed}"
+            folder = out / f"{label(name)}-{seed}"
             await trained(stage, start, folder, seed)
             curves[f"{name} {seed}"] = curve(folder)
     for across in ("step", "samples"):
@@ -234,8 +244,7 @@ async def three_teachers(start: Path, out: Path, args: argparse.Namespace) -> di
         found[name] = []
         for seed in range(args.seeds):
             stage = mopd(THREE, args.mopd_steps, out / "three.json", balance=balance, samples=96)
-            label = name.replace(" ", "-").strip(")").replace("(", "")
-            folder = await trained(stage, start, out / f"{label}-{seed}", seed)
+            folder = await trained(stage, start, out / f"{label(name)}-{seed}", seed)
             distilled.append(folder.parent)
             found[name].append(await recovered(folder))
     return {

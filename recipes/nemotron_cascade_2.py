@@ -4,7 +4,9 @@ Run it with torchrun on a machine that holds the model; judges and reward models
 
     export CASCADE_RECIPE_DATA=/data/cascade2      # the released RL rows, one file a domain
     export GENRM_URL=http://HOST:PORT/v1 JUDGE_URL=http://HOST:PORT/v1
-    torchrun --nproc-per-node 8 -m cascade.trainer.cli recipes/nemotron_cascade_2.py --run-dir DIR
+    export VLLM_URL=http://HOST:PORT               # vLLM, with weight transfer over NCCL
+    cascade-train plan recipes/nemotron_cascade_2.py --device h200 --devices 16
+    torchrun --nnodes 2 --nproc-per-node 8 … -m cascade.trainer.cli recipes/nemotron_cascade_2.py
 
 What the report does not say is taken from the recipe of the same base model (Nemotron 3 Nano) or
 from this code's defaults, and marked; so is each choice where the report contradicts itself.
@@ -28,6 +30,7 @@ from cascade.envs.preference import (
 from cascade.envs.preference.genrm import as_roles
 from cascade.trainer.cascade import Cascade, CascadeStage, InsertStage, OutsideTeacher
 from cascade.trainer.collect import TrainEnv
+from cascade.trainer.engines.remote_vllm import NcclTransfer, VllmServer
 from cascade.trainer.grpo import GrpoStage
 from cascade.trainer.heldout import HeldOut, Sampler
 from cascade.trainer.losses import Grpo
@@ -35,7 +38,6 @@ from cascade.trainer.mopd import MopdStage
 from cascade.trainer.optimizer import OptimizerConfig
 from cascade.trainer.policy import PolicyConfig
 from cascade.trainer.recipe import Pretrained
-from cascade.trainer.samplers import VllmSampling
 from cascade.trainer.teachers import TeacherSettings
 from cascade.types import SamplingParams
 
@@ -54,10 +56,18 @@ ADAMW = OptimizerConfig(peak_learning_rate=3e-6, initial_learning_rate=3e-7, war
 # The report is silent on routers. The same base model froze them and went on with the updates of
 # expert biases that need no auxiliary loss (rate 1e-3).
 MOE = PolicyConfig(
-    micro_batch_tokens=131_072,
+    micro_batch_tokens=65_536,
     activation_checkpointing=True,
     freeze_routers=True,
     expert_bias_rate=1e-3,
+    dtype="bfloat16",  # of the computation: float32 weights take the small steps of 3e-6
+)
+# Under torchrun, rank 0 samples from vLLM on other devices; recipes/qwen3_30b_a3b_math.py shows how
+# it is started.
+ENGINE = VllmServer(
+    url=os.environ.get("VLLM_URL", "http://127.0.0.1:8000"),
+    model="policy",
+    transfer=NcclTransfer(),
 )
 
 
@@ -131,7 +141,7 @@ def grpo(name: str, steps: int, tokens: int, *envs: TrainEnv, **changes: Any) ->
     settings: dict[str, Any] = {
         "name": name, "steps": steps, "envs": envs, "groups": 128, "group_size": 16,
         "sampling": SamplingParams(max_tokens=tokens, thinking=True),
-        "engine": VllmSampling(max_batch=512), "policy": MOE, "optimizer": ADAMW,
+        "engine": ENGINE, "policy": MOE, "optimizer": ADAMW,
     }  # fmt: skip
     stage = GrpoStage(**settings | changes)
     return CascadeStage(stage=stage, learns=tuple(e.domain for e in envs))
@@ -151,9 +161,9 @@ MOPD = MopdStage(
     groups=128,
     group_size=4,  # 512 prompts with one response were found slightly more stable
     sampling=SamplingParams(max_tokens=98_304, thinking=True),
-    engine=VllmSampling(max_batch=512),
+    engine=ENGINE,
     policy=MOE,
-    teacher=TeacherSettings(dtype="bfloat16", device="cuda", micro_batch_tokens=131_072),
+    teacher=TeacherSettings(dtype="bfloat16", device="cuda", micro_batch_tokens=65_536),
     # Text: 2e-6 with a linear warm-up from 2e-7 over 30 steps. Table 8: 3e-6. The text is the more
     # exact of the two, and the lower rate the safer: first gradients are large.
     optimizer=OptimizerConfig(peak_learning_rate=2e-6, initial_learning_rate=2e-7, warmup_steps=30),
@@ -165,7 +175,7 @@ def recipe() -> Cascade:
     return Cascade(
         name="Nemotron-Cascade 2 30B-A3B",
         model=Pretrained(
-            SFT, dtype="bfloat16", device="cuda", chat_template="nemotron_cascade_2",
+            SFT, dtype="float32", device="cuda", chat_template="nemotron_cascade_2",
         ),
         domains=DOMAINS,
         outside_teachers=(OutsideTeacher(name="sft", folder=SFT, teaches=("math",)),),

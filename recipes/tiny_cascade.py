@@ -74,6 +74,8 @@ def recipe() -> Cascade:
         train_env(kind, share=share)
         for kind, share in (("choice", 0.55), ("tool_calling", 0.30), ("structured_output", 0.15))
     )
+    # Code and repair have stages of their own to come, and judges that take a sandbox.
+    early = tuple(kind for kind in SIZES if kind not in ("code", "repair"))
     return Cascade(
         name="tiny cascade",
         model=DomainToy(),
@@ -88,9 +90,9 @@ def recipe() -> Cascade:
             rl("if_rl", train_env("instructions"), overlong="zero"),
             rl("multi_domain", *multi, overlong="filtered"),
             CascadeStage(
-                stage=mopd(*SIZES),
-                learns=tuple(SIZES),
-                rival=rl("grpo", *map(train_env, SIZES)).stage,
+                stage=mopd(*early),
+                learns=early,
+                rival=rl("grpo", *map(train_env, early)).stage,
             ),
             rl("rlhf", train_env("preference"), loss=Grpo(kl_coefficient=0.03), max_waves=1),
             rl("long_context", train_env("long_context"), overlong="filtered"),

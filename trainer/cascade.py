@@ -15,7 +15,7 @@ from typing import Annotated, Literal, Protocol
 
 from cascade.errors import ConfigError, UnknownNameError
 from cascade.trainer.heldout import HeldOut, Sampler
-from cascade.trainer.recipe import ModelSource, Stage
+from cascade.trainer.recipe import ModelSource, Recipe, Stage
 from cascade.trainer.scores import Score, change
 from cascade.trainer.settings import Range, check_fields
 
@@ -190,6 +190,8 @@ class Cascade:
     newest. Teachers are never deleted."""
     threads: Annotated[int, Range(1)] | None = None
     """torch's threads on the CPU; see `Recipe`."""
+    deadline_seconds: Annotated[float, Range(above=0)] = 7200.0
+    """Several processes: longest that a phase, or the evaluation after a stage, may take."""
 
     def __post_init__(self) -> None:
         """Refuse cascades that cannot run."""
@@ -211,6 +213,11 @@ class Cascade:
                     raise UnknownNameError.near(
                         f"domain that stage {stage.name!r} learns", domain, measured
                     )
+
+    def in_a_row(self) -> Recipe:
+        """Return the stages as one recipe, without gates and evaluations: what a plan looks at."""
+        stages = tuple(entry.stage for entry in self.stages)
+        return Recipe(name=self.name, model=self.model, stages=stages, seed=self.seed)
 
     def domain(self, name: str) -> HeldOut:
         """Return the domain called `name`.

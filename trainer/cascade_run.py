@@ -12,6 +12,7 @@ A run lives in one folder::
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import shutil
@@ -19,7 +20,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from cascade.errors import ConfigError, DataError, TrainingError
 from cascade.trainer.cascade import Cascade, CascadeStage, Decision
@@ -28,6 +29,9 @@ from cascade.trainer.recipe import ModelSource, Pretrained, Recipe, Stage
 from cascade.trainer.registry import Entry, Registry, weights_digest
 from cascade.trainer.scores import Score
 from cascade.trainer.settings import changes, resolved
+
+if TYPE_CHECKING:
+    from cascade.trainer.distributed import Ranks
 
 __all__ = ["CascadeFolder", "StageResult", "run_cascade"]
 
@@ -106,6 +110,7 @@ async def run_cascade(
     rerun: bool = False,
     say: Callable[[str], None] = print,
     every: int = 1,
+    ranks: Ranks | None = None,
 ) -> list[StageResult]:
     """Run a cascade to its end, from wherever it is.
 
@@ -115,6 +120,8 @@ async def run_cascade(
         rerun: set finished stages aside whose settings have changed, and train them again.
         say: shows a line.
         every: without a terminal, steps between lines of a stage.
+        ranks: the processes that train together (`distributed.joined`); each must call this. Only
+            rank 0 measures, writes and shows.
 
     Returns:
         The results in the order in which the stages were trained, inserted ones included.
@@ -124,11 +131,14 @@ async def run_cascade(
             a setting that no stage can run with.
         TrainingError: a gate stopped the cascade; or the disk is full. What is finished stays.
     """
+    from cascade.trainer.distributed import Ranks
     from cascade.trainer.loop import RunFolder
 
-    with RunFolder(folder).locked():
+    ranks = ranks or Ranks()
+    with contextlib.ExitStack() as held:
+        ranks.from_first(lambda: held.enter_context(RunFolder(folder).locked()))
         try:
-            return await _CascadeRun(cascade, CascadeFolder(folder), say, every).go(rerun)
+            return await _CascadeRun(cascade, CascadeFolder(folder), say, every, ranks).go(rerun)
         except OSError as error:
             raise TrainingError(
                 f"cannot write in {folder}: {error}; what is finished is safe: make room, then run "
@@ -137,20 +147,27 @@ async def run_cascade(
 
 
 class _CascadeRun:
-    """One process's part of a cascade."""
+    """One process's part of a cascade. All ranks take the same way; rank 0 alone has the files."""
 
     def __init__(
-        self, cascade: Cascade, place: CascadeFolder, say: Callable[[str], None], every: int
+        self,
+        cascade: Cascade,
+        place: CascadeFolder,
+        say: Callable[[str], None],
+        every: int,
+        ranks: Ranks,
     ) -> None:
         self.cascade = cascade
         self.place = place
-        self.say = say
+        self.say = say if ranks.rank == 0 else lambda line: None
         self.every = max(1, every)
+        self.ranks = ranks
         self.done: list[StageResult] = []
 
     async def go(self, rerun: bool) -> list[StageResult]:
-        self._settle_changes(rerun)
-        self._register()  # notices an outside teacher that is not there before anything is trained
+        first = self.ranks.from_first
+        first(lambda: self._settle_changes(rerun))
+        first(self._register)  # notices an outside teacher that is not there before any training
         for stage in self.cascade.stages:
             decision = await self._stage(stage)
             if decision.action == "insert" and decision.stage is not None:
@@ -167,21 +184,23 @@ class _CascadeRun:
 
     async def _stage(self, stage: CascadeStage) -> Decision:
         """Train and measure one stage, or take what is there; say how to go on."""
-        result = self.place.result(stage.name)
-        if result is None:
-            result = await self._train(stage)
+        first = self.ranks.from_first
+        found = first(lambda: self.place.result(stage.name))
+        if found is None:
+            found = await self._train(stage)
         else:
             self.say(f"{stage.name}: trained already")
-        result = await self._measure(result)
+        trained = found
+        result = await self.ranks.awaited_from_first(lambda: self._measure(trained))
         decision = stage.gate([held.scores for held in self.done], result.scores)
         result = replace(result, decision=f"{decision.action}: {decision.reason}".rstrip(": "))
-        self.place.write(result)
+        first(lambda: self.place.write(result))
         self.done.append(result)
-        self._register()
+        first(self._register)
         if stage.rival is not None:
             await self._train_rival(stage, result.start)
-        self._free()
-        self._write_page()
+        first(self._free)
+        first(self._write_page)
         self.say(f"{stage.name}: {_shown(result.scores)}; {result.decision}")
         return decision
 
@@ -189,17 +208,18 @@ class _CascadeRun:
         start = self.done[-1].name if self.done else START
         settings = self._settings(stage.stage, start)
         folder = self.place.stage(stage.name)
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / "settings.json", settings)
+        self.ranks.from_first(lambda: _write_json(folder / "settings.json", settings))
         self.say(f"{stage.name}: {stage.stage.steps} steps from {start}")
         began = time.perf_counter()
         await self._train_in(folder, stage.stage, start)
-        result = StageResult(
-            stage.name, start, settings, weights_digest(folder / "final"),
-            time.perf_counter() - began, learns=stage.learns,
-        )  # fmt: skip
-        self.place.write(result)
-        return result
+
+        def finish() -> StageResult:
+            digest, seconds = weights_digest(folder / "final"), time.perf_counter() - began
+            result = StageResult(stage.name, start, settings, digest, seconds, learns=stage.learns)
+            self.place.write(result)
+            return result
+
+        return self.ranks.from_first(finish)
 
     async def _train_in(self, folder: Path, stage: Stage, start: str) -> None:
         from cascade.trainer.console import Watch
@@ -212,19 +232,20 @@ class _CascadeRun:
             seed=self.cascade.seed,
             checkpoint_every=self.cascade.checkpoint_every,
             threads=self.cascade.threads,
+            deadline_seconds=self.cascade.deadline_seconds,
         )
         watch = Watch(recipe.name, recipe.total_steps, every=self.every)
-        await train(recipe, folder, resume=True, watch=watch)
+        await train(recipe, folder, resume=True, watch=watch, ranks=self.ranks)
 
     async def _train_rival(self, stage: CascadeStage, start: str) -> None:
         """Train the rival from the same start, once; its metrics are what is compared."""
         assert stage.rival is not None
         folder = self.place.rival(stage.name)
         settings = self._settings(stage.rival, start)
-        if (folder / "final").is_dir() and _read_json(folder / "settings.json") == settings:
+        file, first = folder / "settings.json", self.ranks.from_first
+        if first(lambda: (folder / "final").is_dir() and _read_json(file) == settings):
             return
-        folder.mkdir(parents=True, exist_ok=True)
-        _write_json(folder / "settings.json", settings)
+        first(lambda: _write_json(file, settings))
         self.say(f"{stage.name}: its rival {stage.rival.name} from the same start")
         await self._train_in(folder, stage.rival, start)
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from cascade import __version__
-from cascade.errors import CascadeError, ConfigError
+from cascade.errors import CascadeError
 
 if TYPE_CHECKING:
     from cascade.trainer.cascade import Cascade
@@ -115,15 +115,19 @@ def _run(args: argparse.Namespace) -> int:
 
 def _run_cascade(cascade: Cascade, args: argparse.Namespace) -> int:
     from cascade.trainer.cascade_run import run_cascade
-    from cascade.trainer.distributed import started_by_torchrun
+    from cascade.trainer.distributed import joined
 
-    if started_by_torchrun():
-        raise ConfigError(
-            "a cascade runs in one process only: start cascade-train without torchrun"
-        )
-
-    asyncio.run(run_cascade(cascade, args.run_dir, rerun=args.rerun, every=args.log_every))
-    print(f"what each stage did to each domain is in {args.run_dir / 'index.html'}")
+    with joined(cascade.model.device, cascade.deadline_seconds) as ranks:
+        try:
+            asyncio.run(
+                run_cascade(
+                    cascade, args.run_dir, rerun=args.rerun, every=args.log_every, ranks=ranks
+                )
+            )
+        except (CascadeError, KeyboardInterrupt) as error:
+            return ranks.tell_once(error, partial(_ended, error))
+    if ranks.rank == 0:
+        print(f"what each stage did to each domain is in {args.run_dir / 'index.html'}")
     return 0
 
 

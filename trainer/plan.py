@@ -207,7 +207,7 @@ def _attention_layers(text: Any) -> int:
     types = getattr(text, "layer_types", None) or getattr(text, "layers_block_type", None)
     if types is None:
         return int(text.num_hidden_layers)
-    return sum("attention" in kind for kind in types)
+    return sum("attention" in kind and "linear" not in kind for kind in types)
 
 
 def _active(sizes: Mapping[str, int], shapes: Mapping[str, tuple[int, ...]], text: Any) -> int:
@@ -385,7 +385,24 @@ def _stage_plan(
         memory["rollout"] = {**held, **_engine_memory(engine, facts, load, card), **context}
         seconds["rollout"] = _rollout_seconds(facts, load, card, devices, engine, assumed)
         seconds["sync"] = facts.parameters * 2 / assumed.link_bytes
+    teacher: Any = getattr(stage, "teacher", None)
+    if teacher is not None:
+        size = facts.parameters * _BYTES[teacher.dtype]
+        on_device = teacher.device.startswith("cpu") == (device == "cpu")
+        seat = {"teacher": float(size if on_device else 0)}  # whole on each device
+        memory = {phase: {**parts, **seat} for phase, parts in memory.items()}
+        swaps = len(stage.bindings) - 1  # type: ignore[attr-defined]
+        seconds["teachers"] = _forward_seconds(facts, load, card, devices, assumed)
+        seconds["teachers"] += swaps * size / assumed.link_bytes
     return StagePlan(stage.name, memory, seconds, stage.steps)
+
+
+def _forward_seconds(
+    facts: ModelFacts, load: _Load, card: Device, devices: int, assumed: Assumptions
+) -> float:
+    attention = facts.attention_flops_per_token * load.sequence_tokens / 2
+    flops = load.tokens * (2.0 * facts.active_parameters + attention)
+    return flops / (card.flops * assumed.training_efficiency * devices)
 
 
 def _update_seconds(
@@ -393,9 +410,7 @@ def _update_seconds(
 ) -> float:
     """Forward once and backward twice its work; once more forward where it is recomputed."""
     passes = 4 if load.checkpointing else 3
-    attention = facts.attention_flops_per_token * load.sequence_tokens / 2
-    flops = passes * load.tokens * (2.0 * facts.active_parameters + attention)
-    return flops / (card.flops * assumed.training_efficiency * devices)
+    return passes * _forward_seconds(facts, load, card, devices, assumed)
 
 
 def _engine_memory(engine: Any, facts: ModelFacts, load: _Load, card: Device) -> dict[str, float]:

@@ -16,14 +16,19 @@ __all__ = ["main", "print_plan"]
 
 def main(arguments: Sequence[str]) -> int:
     """Run the command line; returns 0, or 3 if a stage does not fit the device."""
+    from cascade.trainer.cascade import Cascade
     from cascade.trainer.models import require
-    from cascade.trainer.recipe import load_recipe
+    from cascade.trainer.recipe import recipe_of, run_recipe_file
     from cascade.trainer.settings import override
 
     parser = _parser()
     args = parser.parse_args(arguments)
     require("torch", "transformers")
-    recipe = override(load_recipe(args.recipe), args.assignments)
+    made: Any = run_recipe_file(args.recipe)
+    if isinstance(made, Cascade):
+        recipe = override(made, args.assignments).in_a_row()
+    else:
+        recipe = override(recipe_of(made, args.recipe), args.assignments)
     plan = make_plan(
         recipe, device=args.device, devices=args.devices, assumptions=_assumptions(args.assume)
     )

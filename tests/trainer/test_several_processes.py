@@ -235,3 +235,58 @@ def test_a_cascade_under_torchrun_is_refused(
     cascade = str(TESTS.parent / "recipes" / "tiny_cascade.py")
     assert cli.main([cascade, "--run-dir", str(tmp_path / "run")]) == 2
     assert "a cascade runs in one process only" in capsys.readouterr().err
+
+
+def cascade_file(folder: Path, gate: str) -> str:
+    file = folder / "cascade.py"
+    file.write_text(
+        f"""\
+from dataclasses import replace
+
+import small_recipe
+from cascade.envs.tasksets import MiniSource
+from cascade.trainer.cascade import Cascade, CascadeStage, Continue, Require
+from cascade.trainer.heldout import HeldOut
+
+
+def recipe():
+    made = small_recipe.recipe()
+    tuning, grpo = (replace(stage, steps=2) for stage in made.stages)
+    tasks = MiniSource(kind="arithmetic", size=4)
+    math = HeldOut(name="math", env="cascade/Math-v0", tasks=tasks, max_tokens=8)
+    return Cascade(
+        name="pair", model=made.model, domains=(math,), threads=1,
+        stages=(
+            CascadeStage(stage=tuning, gate={gate}),
+            CascadeStage(stage=replace(grpo, evaluation=None)),
+        ),
+    )
+""",
+        encoding="utf-8",
+    )
+    return str(file)
+
+
+def test_two_processes_run_a_cascade_and_go_on_with_it(tmp_path: Path) -> None:
+    file, folder = cascade_file(tmp_path, "Continue()"), tmp_path / "run"
+    process = started([file, "--run-dir", str(folder)])
+    shown, errors = ended(process)
+    assert process.returncode == 0, errors[-2000:]
+    assert shown.count("what each stage did to each domain is in") == 1
+    registry = Registry.load(folder / "registry.json")
+    assert [entry.name for entry in registry.entries] == ["sft", "grpo"]
+    for entry in registry.entries:
+        assert entry.weights_sha256 == weights_digest(folder / "stages" / entry.name / "final")
+    assert "What each stage did" in (folder / "index.html").read_text()
+    shown, errors = ended(started([file, "--run-dir", str(folder)]))
+    assert shown.count("trained already") == 2
+
+
+def test_a_gate_that_stops_a_cascade_ends_both_with_one_line(tmp_path: Path) -> None:
+    file = cascade_file(tmp_path, "Require('math', 1.0)")
+    process = started([file, "--run-dir", str(tmp_path / "run")])
+    _, errors = ended(process)
+    assert process.returncode != 0
+    lines = [line for line in errors.splitlines() if line.startswith("cascade-train:")]
+    assert len(lines) == 1
+    assert "the gate after stage 'sft' stopped the cascade" in lines[0]
