@@ -196,10 +196,15 @@ async def contest(start: Path, out: Path, args: argparse.Namespace) -> dict[str,
             curves[f"{name} {seed}"] = curve(folder)
     for across in ("step", "samples"):
         series: dict[str, Series] = {
-            name: [(point[across], point["score"]) for point in points]
-            for name, points in curves.items()
+            name: [
+                (points[0][across], statistics.mean(point["score"] for point in points))
+                for points in zip(
+                    *(curves[f"{name} {seed}"] for seed in range(args.seeds)), strict=True
+                )
+            ]
+            for name in arms
         }
-        svg = curve_svg(series, title=f"held-out reward, {ONE}", x_title=across,
+        svg = curve_svg(series, title=f"held-out reward, {ONE}, mean of the seeds", x_title=across,
                         y_range=(0.0, 1.0), size=(560, 300))  # fmt: skip
         (out / f"mopd_vs_grpo_{across}.svg").write_text(svg + "\n")
     return {
@@ -243,7 +248,10 @@ async def three_teachers(start: Path, out: Path, args: argparse.Namespace) -> di
     for name, balance in BALANCES.items():
         found[name] = []
         for seed in range(args.seeds):
-            stage = mopd(THREE, args.mopd_steps, out / "three.json", balance=balance, samples=96)
+            stage = mopd(
+                THREE, args.mopd_steps, out / "three.json", balance=balance,
+                samples=args.mopd_samples * len(THREE),
+            )  # fmt: skip
             folder = await trained(stage, start, out / f"{label(name)}-{seed}", seed)
             distilled.append(folder.parent)
             found[name].append(await recovered(folder))
@@ -282,7 +290,7 @@ async def main() -> None:
     parser.add_argument("--teacher-steps", type=int, default=100)
     parser.add_argument("--grpo-steps", type=int, default=80)
     parser.add_argument("--mopd-steps", type=int, default=40)
-    parser.add_argument("--mopd-samples", type=int, default=128, help="an update; GRPO has 128")
+    parser.add_argument("--mopd-samples", type=int, default=128, help="an update and domain")
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     sft = SftStage(

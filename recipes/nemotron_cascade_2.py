@@ -5,8 +5,10 @@ Run it with torchrun on a machine that holds the model; judges and reward models
     export CASCADE_RECIPE_DATA=/data/cascade2      # the released RL rows, one file a domain
     export GENRM_URL=http://HOST:PORT/v1 JUDGE_URL=http://HOST:PORT/v1
     export VLLM_URL=http://HOST:PORT               # vLLM, with weight transfer over NCCL
-    cascade-train plan recipes/nemotron_cascade_2.py --device h200 --devices 16
-    torchrun --nnodes 2 --nproc-per-node 8 … -m cascade.trainer.cli recipes/nemotron_cascade_2.py
+    cascade-train plan recipes/nemotron_cascade_2.py --device b200 --devices 32
+    torchrun --nnodes 4 --nproc-per-node 8 … -m cascade.trainer.cli recipes/nemotron_cascade_2.py
+
+By the plan all stages fit 32 B200, and 16 H200 all but MOPD, whose teacher is whole on each device.
 
 What the report does not say is taken from the recipe of the same base model (Nemotron 3 Nano) or
 from this code's defaults, and marked; so is each choice where the report contradicts itself.

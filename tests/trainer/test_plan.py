@@ -146,3 +146,45 @@ def test_bad_input_is_named() -> None:
         make_plan(load_recipe(TINY), device="cpu", devices=0)
     with pytest.raises(ConfigError, match="--assume fill=-1"):
         main([TINY, "--assume", "fill=-1"])
+
+
+@pytest.fixture(scope="module")
+def cascade_2(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The config of Nemotron 3 Nano 30B-A3B (its model card), without weights."""
+    from transformers import NemotronHConfig
+
+    kinds = {"M": "mamba", "E": "moe", "*": "attention"}
+    pattern = "MEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEM*EMEMEMEM*EMEMEMEME"
+    config = NemotronHConfig(
+        vocab_size=131_072, hidden_size=2688, layers_block_type=[kinds[x] for x in pattern],
+        num_attention_heads=32, num_key_value_heads=2, head_dim=128, mamba_num_heads=64,
+        mamba_head_dim=64, n_groups=8, ssm_state_size=128, n_routed_experts=128,
+        num_experts_per_tok=6, moe_intermediate_size=1856, intermediate_size=1856,
+        moe_shared_expert_intermediate_size=3712, n_shared_experts=1, tie_word_embeddings=False,
+    )  # fmt: skip
+    folder = tmp_path_factory.mktemp("cascade2")
+    config.save_pretrained(folder)
+    return folder
+
+
+def test_the_published_cascade_is_planned_with_its_teachers(
+    cascade_2: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("CASCADE_SFT_MODEL", str(cascade_2))
+    recipe = str(ROOT / "recipes" / "nemotron_cascade_2.py")
+    assert main([recipe, "--device", "b200", "--devices", "32", "--json"]) == 0
+    plan = json.loads(capsys.readouterr().out)
+    assert plan["model"]["parameters"] == pytest.approx(31.6e9, rel=0.002)  # published: 31.6 B
+    assert plan["model"]["active_parameters"] == pytest.approx(3.2e9, rel=0.01)  # published: 3.2 B
+    # Two heads of 128 in 16 bits, keys and values: the six attention layers only, not the Mamba.
+    assert plan["model"]["cache_bytes_per_token"] == 6 * 2 * 128 * 2 * 2
+    stages = {stage["name"]: stage for stage in plan["stages"]}
+    assert list(stages) == [
+        "if_rl", "multi_domain", "mopd", "rlhf", "long_context", "code", "swe",
+    ]  # fmt: skip
+    for name, stage in stages.items():
+        seat = {phase: parts.get("teacher", 0.0) for phase, parts in stage["memory"].items()}
+        whole = 2.0 * plan["model"]["parameters"] if name == "mopd" else 0.0
+        assert seat == {"update": whole, "rollout": whole}
+        assert ("teachers" in stage["seconds"]) == (name == "mopd")
+    assert main([recipe, "--device", "h200", "--devices", "8", "--json"]) == 3
