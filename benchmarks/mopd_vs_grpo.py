@@ -274,7 +274,7 @@ def overhead(folders: Sequence[Path]) -> float:
         for folder in folders
         for line in list(read_metrics(folder / "metrics.jsonl"))[1:]
     ]
-    return statistics.median(shares)
+    return float(statistics.median(shares))
 
 
 PARTS = {"contest": contest, "three_teachers": three_teachers}

@@ -79,7 +79,8 @@ def test_a_published_stage_updates_a_tiny_nemotron_h(published: Cascade, name: s
     """Loss, optimizer, frozen routers and expert biases of a stage on the model's architecture."""
     stage = _stage(published, name)
     model = random_nemotron_h()
-    policy = Policy(model, stage.policy, stage.optimizer)
+    # bfloat16 beside float32 weights takes FSDP2, whose ranks are not here.
+    policy = Policy(model, replace(stage.policy, dtype=None), stage.optimizer)
     samples = drawn(4)
     honest = [
         replace(sample, sampler_logprobs=logprobs)
