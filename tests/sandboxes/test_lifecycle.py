@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import gc
 import os
 import random
@@ -16,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from docker.errors import APIError
 
 from cascade.errors import SandboxError
 from cascade.sandboxes import (
@@ -162,9 +164,9 @@ def test_closing_leaves_nothing(kind: str, engine: Any) -> None:
 def test_a_container_removed_under_way_is_survived(engine: Any, how: str) -> None:
     """The run is repeated on a fresh slot, and the verdict is the program's own."""
     with Sandbox(open_backend("docker", workers=1)) as box:
-        killer = threading.Timer(0.3, _end_busy, (engine, how))
+        killer = threading.Thread(target=_end_busy, args=(engine, how))
         killer.start()
-        slow = Program("python", "import time\ntime.sleep(1)\nprint(input())")
+        slow = Program("python", "import time\ntime.sleep(3)\nprint(input())")
         report = box.judge(slow, [Case("a", "a")], Limits(wall_seconds=20))
         killer.join()
         assert report.accepted, report.reason
@@ -173,13 +175,18 @@ def test_a_container_removed_under_way_is_survived(engine: Any, how: str) -> Non
 
 
 def _end_busy(engine: Any, how: str) -> None:
-    for container in slots_of(os.getpid(), "docker", engine):
-        top = engine.api.top(container)["Processes"]
-        if any("python3" in " ".join(row) for row in top) and len(top) >= 4:
-            if how == "kill":
-                engine.api.kill(container)
-            else:
-                engine.api.remove_container(container, force=True)
+    """End the first container in which a program runs beside the runner and its two helpers."""
+
+    def ended() -> bool:
+        for container in slots_of(os.getpid(), "docker", engine):
+            with contextlib.suppress(APIError):  # it only just starts
+                if len(engine.api.top(container)["Processes"]) >= 4:
+                    end = engine.api.kill if how == "kill" else engine.api.remove_container
+                    end(container, **({} if how == "kill" else {"force": True}))
+                    return True
+        return False
+
+    assert wait_for(ended, 15)
 
 
 class Faulty:
