@@ -47,6 +47,11 @@ def _parser() -> argparse.ArgumentParser:
         help='comma-separated, or "all"; default: %(default)s',
     )
     build.add_argument(
+        "--packages",
+        default="",
+        help="further Debian packages, comma-separated, for example python3-pandas",
+    )
+    build.add_argument(
         "--numpy", action=argparse.BooleanOptionalAction, default=True, help="include NumPy"
     )
     build.add_argument("--tag", default=IMAGE)
@@ -96,7 +101,10 @@ def _examine(kind: str, settings: dict[str, Any]) -> bool:
 def _build(options: argparse.Namespace) -> int:
     """Build the image."""
     names = FULL_LANGUAGES if options.languages == "all" else options.languages.split(",")
-    ident = build_image(names, numpy=options.numpy, tag=options.tag, method=options.method)
+    extra = [name for name in options.packages.split(",") if name]
+    ident = build_image(
+        names, extra=extra, numpy=options.numpy, tag=options.tag, method=options.method
+    )
     print(f"{options.tag} is {ident}")
     return 0
 

@@ -153,11 +153,12 @@ class _Container:
             docker.errors.APIError, requests.exceptions.RequestException, OSError
         ):
             self._api.remove_container(self.ident, force=True)
-        if self._response is not None:
-            # Closing one may find the other closed already, which the HTTP client reports.
-            with contextlib.suppress(ValueError, OSError):
-                self._response.close()
-            self._response = None
+        # The HTTP response first: with its stream closed under it, its own end would be an error.
+        for part in (getattr(self._response, "_response", None), self._response):
+            if part is not None:
+                with contextlib.suppress(ValueError, OSError):
+                    part.close()
+        self._response = None
 
     def diagnose(self) -> str:
         """Say what the engine knows."""
@@ -188,8 +189,10 @@ class DockerBackend:
         try:
             self.versions = self._check_image()
             reap(self.client)
-        except BaseException:
+        except BaseException as error:
             self.client.close()
+            if isinstance(error, docker.errors.APIError | requests.exceptions.RequestException):
+                raise SandboxError(f"the Docker engine failed: {error}") from error
             raise
 
     def _check_image(self) -> dict[str, str]:

@@ -55,6 +55,7 @@ version() {
   version go go version
   version java javac --version
   version javascript node --version
+  for package in ${EXTRA-}; do dpkg-query -W -f '${Package}=${Version}\n' "$package"; done
 } > versions
 """
 
@@ -77,6 +78,7 @@ def packages_for(languages: Sequence[str], numpy: bool) -> list[str]:
 def build_image(
     languages: Sequence[str] = DEFAULT_LANGUAGES,
     *,
+    extra: Sequence[str] = (),
     numpy: bool = True,
     tag: str = IMAGE,
     method: str = "auto",
@@ -86,6 +88,7 @@ def build_image(
 
     Args:
         languages: what programs may be written in.
+        extra: further Debian packages, for example "python3-pandas"; reports name their versions.
         numpy: include NumPy, for `preload=("numpy",)`.
         tag: name of the image.
         method: "dockerfile" (needs a registry), "debootstrap" (needs root and debootstrap, and
@@ -101,9 +104,9 @@ def build_image(
     for name, build in (("dockerfile", _from_dockerfile), ("debootstrap", _from_debian)):
         if method not in ("auto", name):
             continue
-        say(f"building {tag} by {name}: {' '.join(packages)}")
+        say(f"building {tag} by {name}: {' '.join([*packages, *extra])}")
         try:
-            return build(client, packages, tag)
+            return build(client, packages, extra, tag)
         except SandboxError as error:
             problems.append(f"{name}: {error}")
             say(f"  not possible: {error}")
@@ -136,7 +139,7 @@ def _labels(versions: str) -> dict[str, str]:
     return found
 
 
-def _from_dockerfile(client: Any, packages: Sequence[str], tag: str) -> str:
+def _from_dockerfile(client: Any, packages: Sequence[str], extra: Sequence[str], tag: str) -> str:
     dockerfile = files("cascade.sandboxes").joinpath("Dockerfile").read_bytes()
     context = _context(
         {"Dockerfile": dockerfile, "spawner.c": _spawner_source(), "setup.sh": SETUP.encode()}
@@ -146,7 +149,7 @@ def _from_dockerfile(client: Any, packages: Sequence[str], tag: str) -> str:
             fileobj=context,
             custom_context=True,
             rm=True,
-            buildargs={"PACKAGES": " ".join(packages)},
+            buildargs={"PACKAGES": " ".join([*packages, *extra]), "EXTRA": " ".join(extra)},
         )
         shown = client.containers.run(
             image.id, ["cat", "/opt/cascade/versions"], remove=True, network_mode="none"
@@ -165,7 +168,7 @@ def _from_dockerfile(client: Any, packages: Sequence[str], tag: str) -> str:
     return str(image.id)
 
 
-def _from_debian(client: Any, packages: Sequence[str], tag: str) -> str:
+def _from_debian(client: Any, packages: Sequence[str], extra: Sequence[str], tag: str) -> str:
     if os.geteuid() != 0:
         raise SandboxError("debootstrap needs root")
     if shutil.which("debootstrap") is None:
@@ -173,8 +176,8 @@ def _from_debian(client: Any, packages: Sequence[str], tag: str) -> str:
     with tempfile.TemporaryDirectory(prefix="cascade-image-", dir="/var/tmp") as scratch:
         root = Path(scratch) / "root"
         _run(
-            ["debootstrap", "--variant=minbase", f"--include={','.join(packages)}", SUITE,
-             str(root), MIRROR]
+            ["debootstrap", "--variant=minbase", f"--include={','.join([*packages, *extra])}",
+             SUITE, str(root), MIRROR]
         )  # fmt: skip
         home = root / "opt" / "cascade"
         home.mkdir(parents=True)
@@ -182,7 +185,10 @@ def _from_debian(client: Any, packages: Sequence[str], tag: str) -> str:
         (home / "setup.sh").write_text(SETUP)
         _run(["mount", "-t", "proc", "proc", str(root / "proc")])  # Java finds itself there
         try:
-            _run(["chroot", str(root), "sh", "/opt/cascade/setup.sh"])
+            _run(
+                ["chroot", str(root), "env", f"EXTRA={' '.join(extra)}",
+                 "sh", "/opt/cascade/setup.sh"]
+            )  # fmt: skip
         finally:
             _run(["umount", str(root / "proc")])
         for waste in ("var/cache/apt", "var/lib/apt/lists", "usr/share/doc", "usr/share/man"):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import glob
 import importlib.util
 import os
 import platform
@@ -38,7 +39,10 @@ LEVELS = ("namespaces", "landlock", "weak")
 """Strongest first."""
 _SHOWN = ("/usr", "/bin", "/sbin", "/lib", "/lib32", "/lib64", "/libx32")
 _OWN = (BOX, STORE, "/dev/shm", "/proc")
-_SHOWN_ETC = ("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime", "/etc/java-17-openjdk")
+_SHOWN_ETC = (
+    *("/etc/alternatives", "/etc/ld.so.cache", "/etc/localtime"),
+    *sorted(glob.glob("/etc/java-*-openjdk")),
+)
 
 
 def namespaces_work() -> str:

@@ -6,6 +6,7 @@ A spare slot stands ready, so that a replacement costs the caller nothing.
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 import time
 from collections.abc import Iterator
@@ -97,36 +98,47 @@ class Pool:
             self._threads.submit(self._open)
 
     def _open(self) -> None:
+        """Add a slot, or note why there is none: nobody may wait for one that does not come."""
         slot, failure = None, None
-        for attempt in range(_ATTEMPTS):
-            try:
-                slot = self._open_one()
-                break
-            except SandboxError as error:
-                failure = error
-                if self._closed:
-                    break
-                time.sleep(0.1 * 4**attempt)
-        with self._state:
-            self._opening -= 1
-            if slot is not None and not self._closed:
-                self._idle.insert(0, slot)
-                slot = None
-                self._failure = None
-            elif slot is None:
-                self._failure = failure
-            self._state.notify_all()
+        try:
+            slot = self._open_patiently()
+        except SandboxError as error:
+            failure = error
+        finally:
+            if (unforeseen := sys.exception()) is not None:
+                failure = SandboxError(f"cannot open a slot: {unforeseen!r}")
+            with self._state:
+                self._opening -= 1
+                if slot is not None and not self._closed:
+                    self._idle.insert(0, slot)
+                    slot = None
+                    self._failure = None
+                elif slot is None:
+                    self._failure = failure
+                self._state.notify_all()
         if slot is not None:
             slot.close()
+
+    def _open_patiently(self) -> Slot:
+        failure = SandboxError("the sandbox is closed")
+        for attempt in range(_ATTEMPTS):
+            try:
+                return self._open_one()
+            except SandboxError as error:
+                failure = error
+            if self._closed:
+                break
+            time.sleep(0.1 * 4**attempt)
+        raise failure
 
     def _open_one(self) -> Slot:
         link = self._backend.open()
         try:
             slot = Slot(link, self._backend.config)
+            slot.isolation = self._backend.isolation(slot.hello)
         except BaseException:
             link.close()
             raise
-        slot.isolation = self._backend.isolation(slot.hello)
         return slot
 
     @contextlib.contextmanager

@@ -17,6 +17,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+import requests
 from docker.errors import APIError
 
 from cascade.errors import SandboxError
@@ -350,6 +351,68 @@ def test_a_sandbox_that_cannot_start_leaves_no_socket_open(kind: str) -> None:
         Sandbox(backend)
     gc.collect()
     assert len(_sockets()) <= len(before)
+
+
+PLAIN_USE = """
+import gc, sys
+from cascade.sandboxes import Case, Program, open_sandbox
+with open_sandbox(sys.argv[1], workers=1, spare=False) as box:
+    print(box.judge(Program("python", "print(input())"), [Case("1", "1")]).status.value)
+gc.collect()
+"""
+
+
+@pytest.mark.parametrize("kind", ["docker", "local"])
+def test_pythons_development_mode_finds_nothing_left_open(kind: str) -> None:
+    """It reports what closes badly or not at all, which Python otherwise keeps to itself."""
+    open_backend(kind, workers=1).close()
+    command = [sys.executable, "-X", "dev", "-c", PLAIN_USE, kind]
+    done = subprocess.run(command, capture_output=True, text=True, check=False, timeout=120)
+    assert (done.stdout, done.stderr) == ("accepted\n", "")
+
+
+@pytest.mark.parametrize("call", ["inspect_image", "containers"])
+def test_an_engine_that_dies_while_opening_is_an_error_that_says_so(
+    engine: Any, monkeypatch: pytest.MonkeyPatch, call: str
+) -> None:
+    """It answered a moment ago."""
+
+    def die(*_: object, **__: object) -> None:
+        raise requests.exceptions.ConnectionError("hung up")
+
+    monkeypatch.setattr(type(engine.api), call, die)
+    with pytest.raises(SandboxError, match="engine failed: hung up"):
+        open_sandbox("docker")
+
+
+class Unforeseen:
+    """A back end that fails in a way that nobody thought of, from its n-th slot on."""
+
+    def __init__(self, inner: Backend, good: int) -> None:
+        self._inner, self._good = inner, good
+        self.name, self.config, self.versions = inner.name, inner.config, inner.versions
+        self.isolation, self.close = inner.isolation, inner.close
+
+    def open(self) -> Any:
+        """Open a slot, or fail."""
+        self._good -= 1
+        if self._good < 0:
+            raise RuntimeError("can't start new thread")
+        return self._inner.open()
+
+
+@pytest.mark.parametrize("good", [0, 1])
+def test_nobody_waits_for_a_slot_that_does_not_come(good: int) -> None:
+    """Neither at the start nor under way: an error that names the cause, and no hang."""
+    backend = Unforeseen(open_backend("local", workers=1, spare=False, runs_per_slot=1), good)
+    with pytest.raises(SandboxError, match="can't start new thread"):
+        _judge_twice(backend)
+
+
+def _judge_twice(backend: Backend) -> None:
+    with Sandbox(backend) as box:
+        assert judge_good(box).accepted
+        judge_good(box)
 
 
 def _sockets() -> set[str]:
