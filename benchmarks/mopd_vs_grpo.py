@@ -1,7 +1,7 @@
 """MOPD against GRPO, and against merging and naive distillation, from one start on one machine.
 
-    python benchmarks/mopd_vs_grpo.py --out DIR  # 40 min on a core
-    python benchmarks/mopd_vs_grpo.py --out DIR --parts three_teachers
+    python benchmarks/mopd_vs_grpo.py --out DIR
+    python benchmarks/mopd_vs_grpo.py --out DIR --parts three_teachers --mopd-samples 32
 
 Start: the toy, fine-tuned on instructions, documents and, at difficulty 4, calls: two functions
 with three arguments or so, each of which goes wrong every second time, so that one reward judges

@@ -8,7 +8,8 @@ Run it with torchrun on a machine that holds the model; judges and reward models
     cascade-train plan recipes/nemotron_cascade_2.py --device b200 --devices 32
     torchrun --nnodes 4 --nproc-per-node 8 … -m cascade.trainer.cli recipes/nemotron_cascade_2.py
 
-By the plan all stages fit 32 B200, and 16 H200 all but MOPD, whose teacher is whole on each device.
+State: planned, not run, for no GPU was at hand. By the plan all stages fit 32 B200, and 16 H200 all
+but MOPD, whose teacher is whole on each device.
 
 What the report does not say is taken from the recipe of the same base model (Nemotron 3 Nano) or
 from this code's defaults, and marked; so is each choice where the report contradicts itself.
@@ -181,7 +182,10 @@ def recipe() -> Cascade:
         ),
         domains=DOMAINS,
         outside_teachers=(OutsideTeacher(name="sft", folder=SFT, teaches=("math",)),),
-        sampler=Sampler("vllm", {"max_batch": 512}),
+        # Rank 0 measures alone, after the stage has given its memory back. vLLM in this process
+        # cannot be one of several under torchrun; PyTorch's engine is slower, hence the deadline.
+        sampler=Sampler("torch", {"dtype": "bfloat16", "device": "cuda"}),
+        deadline_seconds=86_400.0,
         stages=(
             # Unfinished responses get 0; groups of equal rewards are replaced (section 4.2).
             grpo("if_rl", 180, 49_152, IF, overlong="zero", max_waves=4),

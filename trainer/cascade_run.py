@@ -135,6 +135,11 @@ async def run_cascade(
     from cascade.trainer.loop import RunFolder
 
     ranks = ranks or Ranks()
+    if ranks.size > 1 and cascade.sampler.engine == "vllm":
+        raise ConfigError(
+            "the sampler 'vllm' runs in this process, which cannot be one of several under "
+            "torchrun: measure with Sampler('torch', …)"
+        )
     with contextlib.ExitStack() as held:
         ranks.from_first(lambda: held.enter_context(RunFolder(folder).locked()))
         try:

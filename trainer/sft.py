@@ -32,6 +32,7 @@ __all__ = [
     "batches_of_rows",
     "collate",
     "encode_conversations",
+    "encode_pairs",
     "learning_rate",
     "pack",
     "sft_loss",
@@ -136,6 +137,19 @@ def encode_conversations(
     )
     return [
         Example((*prompt, *turn), len(prompt)) for prompt, turn in zip(prompts, turns, strict=True)
+    ]
+
+
+def encode_pairs(
+    tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]]
+) -> list[Example]:
+    """Turn bare texts, problem and working, into examples; the loss is on the working."""
+    if not pairs:
+        return []
+    problems, workings = (tokenizer(list(texts))["input_ids"] for texts in zip(*pairs, strict=True))
+    return [
+        Example((*problem, *working), len(problem))
+        for problem, working in zip(problems, workings, strict=True)
     ]
 
 

@@ -28,7 +28,14 @@ from cascade.envs.engines.templates import load_template, template_digest
 from cascade.envs.mini import Kind, mini_task, solution, split_of
 from cascade.errors import ConfigError
 from cascade.trainer.models import torch_dtype
-from cascade.trainer.sft import Example, SftConfig, SftStep, encode_conversations, train_sft
+from cascade.trainer.sft import (
+    Example,
+    SftConfig,
+    SftStep,
+    encode_conversations,
+    encode_pairs,
+    train_sft,
+)
 from cascade.trainer.tokenizer import PHRASES, toy_tokenizer
 from cascade.types import Message, Task
 
@@ -169,13 +176,7 @@ def _drills(config: ToyConfig, tokenizer: PreTrainedTokenizerFast) -> list[Examp
         for task in _tasks(config.drill_shares, config.num_drills, config.seed + 1)
     ]
     pairs += islice(_sums(config), config.num_sums)
-    if not pairs:
-        return []
-    problems, workings = (tokenizer(list(texts))["input_ids"] for texts in zip(*pairs, strict=True))
-    return [
-        Example((*problem, *working), len(problem))
-        for problem, working in zip(problems, workings, strict=True)
-    ]
+    return encode_pairs(tokenizer, pairs)
 
 
 def _sums(config: ToyConfig) -> Iterator[tuple[str, str]]:

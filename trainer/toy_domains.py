@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 import math
 import random
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from itertools import count, islice
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,7 @@ from cascade.envs.preference import mini as preference
 from cascade.envs.repair import mini as repair
 from cascade.envs.tasksets import MiniSource
 from cascade.errors import UnknownNameError
-from cascade.trainer.sft import Example, encode_conversations
+from cascade.trainer.sft import Example, encode_conversations, encode_pairs
 from cascade.trainer.tokenizer import toy_tokenizer
 from cascade.trainer.toy import FreshToy, ToyConfig
 from cascade.types import Conversation, Task
@@ -306,7 +306,7 @@ class DomainSolutions:
         ]
         pairs += islice(_sums(rng), self.num_sums)
         pairs += islice(_recitals(rng), self.num_recitals)
-        return [*encode_conversations(tokenizer, told), *_drills(tokenizer, pairs)]
+        return [*encode_conversations(tokenizer, told), *encode_pairs(tokenizer, pairs)]
 
     def _tasks(self, rounds: Iterable[int]) -> Iterator[tuple[str, Task]]:
         for number in rounds:
@@ -316,17 +316,6 @@ class DomainSolutions:
                     kind=kind, difficulty=self.difficulty, split="train", seed=seed, size=size
                 )
                 yield from ((kind, task) for task in source.load())
-
-
-def _drills(tokenizer: PreTrainedTokenizerBase, pairs: Sequence[tuple[str, str]]) -> list[Example]:
-    """Problem and working alone; the loss is on the working."""
-    if not pairs:
-        return []
-    problems, workings = (tokenizer(list(texts))["input_ids"] for texts in zip(*pairs, strict=True))
-    return [
-        Example((*problem, *working), len(problem))
-        for problem, working in zip(problems, workings, strict=True)
-    ]
 
 
 def _sums(rng: random.Random) -> Iterator[tuple[str, str]]:

@@ -28,6 +28,7 @@ from cascade.trainer.cascade import (
     StopOnDrop,
 )
 from cascade.trainer.cascade_run import CascadeFolder, StageResult, run_cascade
+from cascade.trainer.distributed import Ranks
 from cascade.trainer.heldout import HeldOut, Sampler
 from cascade.trainer.order import measure_interference, report, suggest_order
 from cascade.trainer.recipe import Context, StageRun
@@ -315,3 +316,11 @@ def test_an_order_is_suggested_that_loses_least(tmp_path: Path) -> None:
     assert suggest_order(harmless, ["math_rl", "choice_rl"])[0] == ["math_rl", "choice_rl"]
     with pytest.raises(ConfigError, match="at least two"):
         asyncio.run(measure_interference(cascade(), tmp_path / "b", steps=2))
+
+
+def test_vllm_in_one_of_several_processes_is_refused_before_anything(tmp_path: Path) -> None:
+    """It would set up groups over all of them, and hang after a whole stage."""
+    given = cascade(sampler=Sampler("vllm"))
+    with pytest.raises(ConfigError, match="under torchrun"):
+        asyncio.run(run_cascade(given, tmp_path / "run", ranks=Ranks(rank=0, size=2)))
+    assert not (tmp_path / "run").exists()
