@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cascade.errors import SandboxError
 from cascade.sandboxes.slot import Raw, Run, Slot
 
-__all__ = ["Part", "Talk", "converse"]
+__all__ = ["Part", "converse"]
 
 End = tuple[int, int]
 """Part and channel of one end of a wire."""
@@ -27,22 +27,15 @@ class Part:
     run: Run
 
 
-@dataclass(frozen=True, slots=True)
-class Talk:
-    """What was observed of a conversation."""
-
-    raws: list[Raw]
-    """One for each part, in their order."""
-    first: int
-    """The part that ended first."""
-
-
-def converse(parts: Sequence[Part], wires: Sequence[tuple[End, End]]) -> Talk:
+def converse(parts: Sequence[Part], wires: Sequence[tuple[End, End]]) -> list[Raw]:
     """Run all parts at once and carry what each writes to the other end of its wire.
 
     Args:
         parts: the programs; each run's `channels` (or `served`) says what its channels are.
         wires: pairs of ends; a channel has one wire.
+
+    Returns:
+        What was observed of each part, in their order.
 
     Raises:
         SlotLostError: a slot was lost; the whole conversation has to be repeated.
@@ -52,7 +45,6 @@ def converse(parts: Sequence[Part], wires: Sequence[tuple[End, End]]) -> Talk:
         other[a], other[b] = b, a
     idents = [part.slot.send_run(part.run) for part in parts]
     results: list[Raw | None] = [None] * len(parts)
-    first = -1
     poll = select.poll()
     by_fd = {part.slot.link.fileno(): i for i, part in enumerate(parts)}
     for fd in by_fd:
@@ -67,13 +59,12 @@ def converse(parts: Sequence[Part], wires: Sequence[tuple[End, End]]) -> Talk:
             index = by_fd[fd]
             _take(index, parts, results, other, idents)
             if results[index] is not None:
-                first = index if first < 0 else first
                 poll.unregister(fd)
                 del by_fd[fd]
     done = [result for result in results if result is not None]
     if len(done) != len(parts):
         raise SandboxError("a conversation ended without all results")
-    return Talk(done, first)
+    return done
 
 
 def _take(

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from cascade.errors import SandboxError
 from cascade.sandboxes.build import Builder, Built
 from cascade.sandboxes.classify import classify, outcome_of
-from cascade.sandboxes.duet import Part, Talk, converse
+from cascade.sandboxes.duet import Part, converse
 from cascade.sandboxes.inside.drivers import SERVE, TESTER
 from cascade.sandboxes.inside.tester import CODES
 from cascade.sandboxes.judges import Checker, Interactor, Manager, Ruling
@@ -74,8 +74,8 @@ class Company:
                 extra_processes=built.extra_processes,
             )
             mine = replace(run, channels=(None,))
-            talk = converse([Part(slot, mine), Part(helper, judge)], [((0, 0), (1, 0))])
-        return _together(talk, run.limits, interactor.rule(talk.raws[-1]))
+            *raws, last = converse([Part(slot, mine), Part(helper, judge)], [((0, 0), (1, 0))])
+        return _together(raws, last, run.limits, interactor.rule(last))
 
     def manage(self, slot: Slot, built: Built, run: Run, manager: Manager, case: Case) -> Outcome:
         """Let a manager talk with copies of a program."""
@@ -103,8 +103,8 @@ class Company:
                 built.place(place)
                 parts.append(Part(place, _copy(run, manager, i)))
             wires = [((i, 0), (count, i)) for i in range(count)]
-            talk = converse([*parts, Part(helper, chief)], wires)
-        return _together(talk, run.limits, manager.rule(talk.raws[-1]))
+            *raws, last = converse([*parts, Part(helper, chief)], wires)
+        return _together(raws, last, run.limits, manager.rule(last))
 
     def test(self, slot: Slot, run: Run, tests: str, limits: Limits) -> Outcome:
         """Run unit tests in another slot against a Python program in this one."""
@@ -115,8 +115,8 @@ class Company:
                 limits, cpu_seconds=limits.cpu_seconds + 10, wall_seconds=limits.wall + 10
             )
             tester = Run(built.argv, longer, driver=TESTER, served=True)
-            talk = converse([Part(slot, served), Part(helper, tester)], [((0, 0), (1, 0))])
-        return _tested(limits, *talk.raws)
+            raws = converse([Part(slot, served), Part(helper, tester)], [((0, 0), (1, 0))])
+        return _tested(limits, *raws)
 
     def control(self, tests: str, limits: Limits) -> str:
         """Run the tests against a program that answers nonsense; say what is wrong with them."""
@@ -125,8 +125,8 @@ class Company:
             tested = self._build(second, Program("python", tests))
             tester = Run(tested.argv, limits, driver=TESTER, served=True)
             program = Run(built.argv, limits, driver=SERVE, served=True)
-            talk = converse([Part(first, program), Part(second, tester)], [((0, 0), (1, 0))])
-        outcome = _tested(limits, *talk.raws)
+            raws = converse([Part(first, program), Part(second, tester)], [((0, 0), (1, 0))])
+        outcome = _tested(limits, *raws)
         if outcome.status is Status.ACCEPTED:
             return "the tests accept a program that answers nonsense"
         return outcome.reason if outcome.status is Status.BAD_TASK else ""
@@ -154,14 +154,14 @@ def _ruled(outcome: Outcome, ruling: Ruling) -> Outcome:
     return replace(outcome, status=ruling.status, score=ruling.score, reason=ruling.message)
 
 
-def _together(talk: Talk, limits: Limits, ruling: Ruling) -> Outcome:
-    """Weigh the ends of the judged programs against the ruling of the judge, the last part.
+def _together(raws: list[Raw], judge: Raw, limits: Limits, ruling: Ruling) -> Outcome:
+    """Weigh the ends of the judged programs against the ruling of the judge.
 
     A limit that was exceeded stands. A crash does not where the judge had rejected already: the
-    program then wrote into a closed stream. A judge that breaks down after the program has gone
-    was left without an answer, which is the program's fault and not the task's.
+    program then wrote into a closed stream. A judge that breaks down after it saw the end of the
+    program's stream was left without an answer, which is the program's fault and not the task's.
+    Which of the two was reported ended first says nothing: each end follows the other at once.
     """
-    *raws, _ = talk.raws
     for raw in raws:
         status, reason = classify(raw, limits)
         rejected = ruling.status in (Status.WRONG_ANSWER, Status.PARTIAL)
@@ -170,7 +170,7 @@ def _together(talk: Talk, limits: Limits, ruling: Ruling) -> Outcome:
         if status is not Status.ACCEPTED:
             return outcome_of(raw, status, reason)
     outcome = outcome_of(raws[0], Status.ACCEPTED)
-    if ruling.status is Status.BAD_TASK and talk.first < len(raws):
+    if ruling.status is Status.BAD_TASK and judge.heard_end:
         return replace(
             outcome,
             status=Status.WRONG_ANSWER,

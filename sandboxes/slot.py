@@ -131,6 +131,8 @@ class Raw:
     error: int = 0
     files: dict[str, bytes] = field(default_factory=dict)
     missing: dict[str, str] = field(default_factory=dict)
+    heard_end: bool = False
+    """A live stream was closed from outside while the program still had it open."""
 
     @classmethod
     def read(cls, header: Header, body: bytes) -> Raw:
@@ -157,6 +159,7 @@ class Raw:
             header.get("error", 0),
             dict(zip(header.get("files", []), parts[3:], strict=True)),
             dict(header.get("missing", [])),
+            header.get("heard", False),
         )
 
 

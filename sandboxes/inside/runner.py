@@ -344,6 +344,7 @@ class Runner:
             ("oom", facts.oom_kills),
             ("swept", facts.swept),
             ("full", facts.full),
+            ("heard", facts.heard_end),
             ("dirty", not clean),
             ("files", [name for name, _ in kept]),
             ("missing", failed),

@@ -35,6 +35,8 @@ class Channel:
     """Input that the program has not taken yet."""
     closing: bool = False
     """The client will send no more."""
+    heard_end: bool = False
+    """The program was there to read when its input was closed."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +69,8 @@ class Facts:
     """Largest sampled memory of the whole tree; 0 for runs too short to be sampled."""
     swept: bool = False
     full: bool = False
+    heard_end: bool = False
+    """A live stream was closed by the client while the program still had it open."""
 
 
 class LostHelperError(RuntimeError):
@@ -237,6 +241,7 @@ class Supervision:
             self.counts.get(result, 0),
             self.peak,
             swept or bool(self.killed_by),
+            heard_end=any(channel.heard_end for channel in self.channels),
         )
 
     def _watch(self) -> ChildEnd:
@@ -362,12 +367,13 @@ class Supervision:
         except BlockingIOError:
             self.poll.register(channel.write_fd, select.POLLOUT)
             return
-        except OSError:
+        except OSError:  # nobody reads it any more
             channel.pending.clear()
             channel.closing = True
         with contextlib.suppress(KeyError):
             self.poll.unregister(channel.write_fd)
         if channel.closing:
+            channel.heard_end = _is_read(channel.write_fd)
             os.close(channel.write_fd)
             channel.write_fd = -1
 
@@ -401,3 +407,14 @@ class Supervision:
         if channel.write_fd >= 0:
             os.close(channel.write_fd)
             channel.write_fd = -1
+
+
+def _is_read(write_fd: int) -> bool:
+    """Whether any process holds the other end of a pipe, as one that has ended does not.
+
+    The runner holds named pipes itself: there the answer is always yes. It sends the end of such
+    a stream only after that of the program, so nothing that follows from it comes back in time.
+    """
+    poll = select.poll()
+    poll.register(write_fd, 0)
+    return not any(what & select.POLLERR for _, what in poll.poll(0))

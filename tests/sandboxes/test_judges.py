@@ -145,6 +145,26 @@ def test_a_program_that_breaks_off_a_conversation_gets_its_own_status(
     assert judge_good(box).accepted
 
 
+@pytest.mark.parametrize(
+    ("judge", "right"),
+    [
+        ("print('hi', flush=True); input(); sys.exit(9)", Status.BAD_TASK),
+        ("print('hi', flush=True); os.close(1); int(input())", Status.WRONG_ANSWER),
+        ("print('hi', flush=True); int(sys.stdin.read() or 'nothing')", Status.WRONG_ANSWER),
+    ],
+)
+def test_a_broken_judge_is_told_from_one_left_without_an_answer(
+    box: Sandbox, judge: str, right: Status
+) -> None:
+    """The program ends as soon as the judge does, or the judge as soon as the program does."""
+    waits = "while True:\n    if not sys.stdin.readline(): break\n"
+    first = "print()\n" if right is Status.BAD_TASK else ""
+    program = py(f"import sys\n{first}sys.stdout.flush()\n{waits if first else ''}")
+    interactor = Interactor(py(f"import os, sys\n{judge}"))
+    found = {box.judge_interactive(program, [Case("7")], interactor).status for _ in range(40)}
+    assert found == {right}
+
+
 MANAGER = py(
     "import sys\n"
     "names = sys.argv[1:]\n"

@@ -228,15 +228,6 @@ def test_two_processes_distill_what_one_distills(tmp_path: Path) -> None:
     assert_same(tmp_path / "one", tmp_path / "two")
 
 
-def test_a_cascade_under_torchrun_is_refused(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setenv("TORCHELASTIC_RUN_ID", "1")
-    cascade = str(TESTS.parent / "recipes" / "tiny_cascade.py")
-    assert cli.main([cascade, "--run-dir", str(tmp_path / "run")]) == 2
-    assert "a cascade runs in one process only" in capsys.readouterr().err
-
-
 def cascade_file(folder: Path, gate: str) -> str:
     file = folder / "cascade.py"
     file.write_text(
