@@ -5,6 +5,7 @@ torchrun --nproc-per-node N ranks_under_torchrun.py WHAT FOLDER
 
 from __future__ import annotations
 
+import os
 import sys
 import time
 from pathlib import Path
@@ -68,3 +69,5 @@ def hang(folder: Path) -> None:
 if __name__ == "__main__":
     torch.set_num_threads(1)
     {"train": train, "hang": hang}[sys.argv[1]](Path(sys.argv[2]))
+    sys.stdout.flush()
+    os._exit(0)  # as the command does under torchrun

@@ -9,7 +9,7 @@ import sys
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NoReturn
 
 from cascade import __version__
 from cascade.errors import CascadeError
@@ -157,5 +157,18 @@ def _train(recipe: Recipe, args: argparse.Namespace, ranks: Ranks) -> int:
     return 0
 
 
+def _leave(code: int) -> NoReturn:
+    """End the process; under torchrun without taking the interpreter down.
+
+    There a thread of torch that wakes up while Python shuts down ends the process by SIGABRT
+    ("terminate called without an active exception"), and a run that is whole counts as failed.
+    """
+    if "TORCHELASTIC_RUN_ID" in os.environ:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(code)
+    sys.exit(code)
+
+
 if __name__ == "__main__":
-    sys.exit(main())
+    _leave(main())
