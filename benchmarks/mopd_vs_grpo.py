@@ -4,13 +4,13 @@
     python benchmarks/mopd_vs_grpo.py --out DIR --parts three_teachers --mopd-samples 32
 
 Start: the toy, fine-tuned on instructions, documents and, at difficulty 4, calls: two functions
-with three arguments or so, each of which goes wrong every second time, so that one reward judges
-several decisions. Part "contest": a teacher of calls is made by GRPO from the start; then MOPD and
-GRPO start there again, on the same tasks, with three seeds. How many updates, samples and seconds
-until the held-out score is inside the teacher's 95 % interval? Part "three_teachers": one teacher
-of each domain; recovered headroom of MOPD as published and with balances, of the naive mean over
-tokens, and of merges by task arithmetic; and what scoring by teachers adds to a step. Results go to
-DIR/PART.json and DIR/*.svg; what is finished is not done again.
+with three arguments or so, each of which goes wrong every second time (`--slips`), so that one
+reward judges several decisions. Part "contest": a teacher of calls is made by GRPO from the start;
+then MOPD and GRPO start there again, on the same tasks, with three seeds. How many updates, samples
+and seconds until the held-out score is inside the teacher's 95 % interval? Part "three_teachers":
+one teacher of each domain; recovered headroom of MOPD as published and with balances, of the naive
+mean over tokens, and of merges by task arithmetic; and what scoring by teachers adds to a step.
+Results go to DIR/PART.json and DIR/*.svg; what is finished is not done again.
 """
 
 from __future__ import annotations
@@ -64,13 +64,21 @@ BALANCES: Mapping[str, Balance] = {
 class Start:
     """What the start is fine-tuned on; implements `cascade.trainer` `Examples`."""
 
+    slips: float
+    """How often an argument of a call goes wrong."""
+
     def load(self, tokenizer: PreTrainedTokenizerBase) -> list[Example]:
         """Generate the examples."""
         easy = {kind: train for kind, (train, _) in SIZES.items() if kind != ONE}
         parts = (
             DomainSolutions(counts=easy, flaws=0.6, num_sums=0, num_recitals=3000),
             DomainSolutions(
-                counts={ONE: SIZES[ONE][0]}, difficulty=4, flaws=1.0, num_sums=0, num_recitals=0
+                counts={ONE: SIZES[ONE][0]},
+                difficulty=4,
+                flaws=1.0,
+                slips=self.slips,
+                num_sums=0,
+                num_recitals=0,
             ),
         )
         return [example for part in parts for example in part.load(tokenizer)]
@@ -291,11 +299,14 @@ async def main() -> None:
     parser.add_argument("--grpo-steps", type=int, default=80)
     parser.add_argument("--mopd-steps", type=int, default=40)
     parser.add_argument("--mopd-samples", type=int, default=128, help="an update and domain")
+    parser.add_argument(
+        "--slips", type=float, default=0.5, help="how often the start gets an argument wrong"
+    )
     args = parser.parse_args()
     args.out.mkdir(parents=True, exist_ok=True)
     sft = SftStage(
-        data=Start(), steps=args.sft_steps, row_tokens=256, batch_rows=4, peak_learning_rate=4e-3,
-        weight_decay=0.3,
+        data=Start(args.slips), steps=args.sft_steps, row_tokens=256, batch_rows=4,
+        peak_learning_rate=4e-3, weight_decay=0.3,
     )  # fmt: skip
     start = await trained(sft, None, args.out / "start", 0)
     for part in args.parts:

@@ -33,9 +33,9 @@ from cascade.envs.preference import (
 from cascade.envs.preference.genrm import as_roles
 from cascade.trainer.cascade import Cascade, CascadeStage, InsertStage, OutsideTeacher
 from cascade.trainer.collect import TrainEnv
-from cascade.trainer.engines.remote_vllm import NcclTransfer, VllmServer
+from cascade.trainer.engines.remote_vllm import NcclTransfer, ServedCheckpoints, VllmServer
 from cascade.trainer.grpo import GrpoStage
-from cascade.trainer.heldout import HeldOut, Sampler
+from cascade.trainer.heldout import HeldOut
 from cascade.trainer.losses import Grpo
 from cascade.trainer.mopd import MopdStage
 from cascade.trainer.optimizer import OptimizerConfig
@@ -66,7 +66,8 @@ MOE = PolicyConfig(
     dtype="bfloat16",  # of the computation: float32 weights take the small steps of 3e-6
 )
 # Under torchrun, rank 0 samples from vLLM on other devices; recipes/qwen3_30b_a3b_math.py shows how
-# it is started.
+# it is started. To load checkpoints for the evaluations it also needs the run folder's disk and
+# --worker-extension-cls cascade.trainer.engines.vllm_worker.WorkerExtension
 ENGINE = VllmServer(
     url=os.environ.get("VLLM_URL", "http://127.0.0.1:8000"),
     model="policy",
@@ -182,10 +183,9 @@ def recipe() -> Cascade:
         ),
         domains=DOMAINS,
         outside_teachers=(OutsideTeacher(name="sft", folder=SFT, teaches=("math",)),),
-        # Rank 0 measures alone, after the stage has given its memory back. vLLM in this process
-        # cannot be one of several under torchrun; PyTorch's engine is slower, hence the deadline.
-        sampler=Sampler("torch", {"dtype": "bfloat16", "device": "cuda"}),
-        deadline_seconds=86_400.0,
+        # Rank 0 measures alone, by the server that samples for training, while the others wait.
+        sampler=ServedCheckpoints(url=ENGINE.url, model=ENGINE.model),
+        deadline_seconds=21_600.0,
         stages=(
             # Unfinished responses get 0; groups of equal rewards are replaced (section 4.2).
             grpo("if_rl", 180, 49_152, IF, overlong="zero", max_waves=4),

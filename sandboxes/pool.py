@@ -136,6 +136,7 @@ class Pool:
         try:
             slot = Slot(link, self._backend.config)
             slot.isolation = self._backend.isolation(slot.hello)
+            slot.lent = lambda: self._lent
         except BaseException:
             link.close()
             raise

@@ -53,8 +53,8 @@ class Run:
     """A live stream on descriptors 3 and 4, for the driver that answers calls."""
     extra_processes: int = 0
 
-    def frame(self, ident: int, hello: Mapping[str, Any]) -> tuple[Header, bytes]:
-        """Encode for the runner."""
+    def frame(self, ident: int, hello: Mapping[str, Any], lent: int) -> tuple[Header, bytes]:
+        """Encode for the runner; `lent` slots are in use."""
         header: Header = {
             "op": "run",
             "id": ident,
@@ -64,6 +64,7 @@ class Run:
             "wall": self.limits.wall,
             "memory": self.limits.memory_bytes,
             "output": self.limits.output_bytes,
+            "lent": lent,
             "rlimits": kernel_limits(self.limits, hello, self.extra_processes, self.driver),
         }
         for key in ("executable", "collect", "store", "keep", "inet", "env", "cwd", "channels"):
@@ -182,6 +183,8 @@ class Slot:
             raise link.lost(f"an unexpected first frame {header['op']!r}")
         self.hello = header
         self.isolation: Isolation = Isolation("unknown")
+        self.lent: Callable[[], int] = lambda: 1
+        """How many slots of the pool are in use, this one included."""
 
     def check(self, limits: Limits) -> None:
         """Raise ConfigError for limits that this slot cannot give."""
@@ -234,7 +237,7 @@ class Slot:
     def send_run(self, run: Run) -> int:
         """Send one run without waiting for its end; return its number."""
         self._next += 1
-        self.link.send(*run.frame(self._next, self.hello))
+        self.link.send(*run.frame(self._next, self.hello, self.lent()))
         return self._next
 
     def finish(self, header: Header, body: bytes) -> Raw | None:
@@ -284,7 +287,7 @@ class Slot:
                 done = True
                 break
             self._next += 1
-            frames.append(pack(*run.frame(self._next, self.hello)))
+            frames.append(pack(*run.frame(self._next, self.hello, self.lent())))
             sizes[self._next] = len(run.stdin) + len(run.spec or b"")
         if frames:
             self.link.send_raw(b"".join(frames))

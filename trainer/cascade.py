@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from typing import Annotated, Literal, Protocol
 
 from cascade.errors import ConfigError, UnknownNameError
-from cascade.trainer.heldout import HeldOut, Sampler
+from cascade.trainer.heldout import CheckpointEngines, HeldOut, Sampler
 from cascade.trainer.recipe import ModelSource, Recipe, Stage
 from cascade.trainer.scores import Score, change
 from cascade.trainer.settings import Range, check_fields
@@ -179,8 +179,8 @@ class Cascade:
     """In order."""
     outside_teachers: tuple[OutsideTeacher, ...] = ()
     """Teachers from elsewhere, for `MopdStage` to bind by name."""
-    sampler: Sampler = field(default_factory=Sampler)
-    """Engine of the evaluations."""
+    sampler: CheckpointEngines = field(default_factory=Sampler)
+    """Engine of the evaluations; under torchrun `Sampler("torch")`, or `ServedCheckpoints`."""
     seed: Annotated[int, Range(0, 2**31 - 1)] = 0
     """Decides everything random."""
     checkpoint_every: Annotated[int, Range(1)] = 20

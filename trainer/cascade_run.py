@@ -24,7 +24,7 @@ from typing import TYPE_CHECKING, Any
 
 from cascade.errors import ConfigError, DataError, TrainingError
 from cascade.trainer.cascade import Cascade, CascadeStage, Decision
-from cascade.trainer.heldout import HeldOut, evaluate
+from cascade.trainer.heldout import HeldOut, Sampler, evaluate
 from cascade.trainer.recipe import ModelSource, Pretrained, Recipe, Stage
 from cascade.trainer.registry import Entry, Registry, weights_digest
 from cascade.trainer.scores import Score
@@ -135,10 +135,11 @@ async def run_cascade(
     from cascade.trainer.loop import RunFolder
 
     ranks = ranks or Ranks()
-    if ranks.size > 1 and cascade.sampler.engine == "vllm":
+    sampler = cascade.sampler
+    if ranks.size > 1 and isinstance(sampler, Sampler) and sampler.engine == "vllm":
         raise ConfigError(
             "the sampler 'vllm' runs in this process, which cannot be one of several under "
-            "torchrun: measure with Sampler('torch', …)"
+            "torchrun: measure with ServedCheckpoints(url=…, model=…), or Sampler('torch', …)"
         )
     with contextlib.ExitStack() as held:
         ranks.from_first(lambda: held.enter_context(RunFolder(folder).locked()))

@@ -10,7 +10,7 @@ from collections.abc import Mapping, Sequence
 from contextlib import AsyncExitStack, closing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Protocol
 
 from cascade.envs.base import TextEnv
 from cascade.envs.engines import Engine, open_engine
@@ -22,7 +22,7 @@ from cascade.trainer.scores import Score, score_of
 from cascade.trainer.settings import Range, check_fields
 from cascade.types import SamplingParams, Task
 
-__all__ = ["HeldOut", "Sampler", "evaluate", "evaluate_checkpoint"]
+__all__ = ["CheckpointEngines", "HeldOut", "Sampler", "evaluate", "evaluate_checkpoint"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,6 +56,14 @@ class HeldOut:
         return make_env(self.env, tasks=tasks, **self.options)
 
 
+class CheckpointEngines(Protocol):
+    """A frozen dataclass that says by which engine a checkpoint is sampled from."""
+
+    def open(self, folder: Path) -> Engine:
+        """Open the checkpoint in `folder`."""
+        ...
+
+
 @dataclass(frozen=True, slots=True)
 class Sampler:
     """Which engine samples from a checkpoint."""
@@ -71,7 +79,7 @@ class Sampler:
 
 
 async def evaluate_checkpoint(
-    folder: Path, domains: Sequence[HeldOut], sampler: Sampler, *, seed: int
+    folder: Path, domains: Sequence[HeldOut], sampler: CheckpointEngines, *, seed: int
 ) -> dict[str, Score]:
     """Return the score of the checkpoint in `folder` on each domain.
 

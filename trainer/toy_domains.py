@@ -139,12 +139,12 @@ def _choice(task: Task, rng: random.Random, well: bool) -> str:
     return text.replace(f"\\boxed{{{right}}}", f"\\boxed{{{letter}}}")
 
 
-def _tool_calling(task: Task, rng: random.Random, well: bool) -> str:
+def _tool_calling(task: Task, rng: random.Random, well: bool, slips: float = 0.5) -> str:
     calls = []
     for call in task.reference["calls"]:
-        # Badly: each argument is a decision that goes wrong every second time.
+        # Badly: each argument is a decision of its own that may go wrong.
         arguments = {
-            key: value if well or rng.random() < 0.5 else _spoilt(value, rng)
+            key: value if well or rng.random() < 1 - slips else _spoilt(value, rng)
             for key, value in call["arguments"].items()
         }
         calls.append(tools.Call(call["name"], arguments))
@@ -253,12 +253,20 @@ def solved(kind: str, task: Task, rng: random.Random) -> str:
     return _solver(kind)(task, rng, True)
 
 
-def flawed(kind: str, task: Task, rng: random.Random) -> str:
+def flawed(kind: str, task: Task, rng: random.Random, slips: float = 0.5) -> str:
     """Return a response in the right form that is mostly wrong.
+
+    Args:
+        kind: the domain.
+        task: one of its tasks.
+        rng: draws the mistakes.
+        slips: how often an argument of a call goes wrong.
 
     Raises:
         UnknownNameError: no such domain.
     """
+    if kind == "tool_calling":
+        return _tool_calling(task, rng, False, slips)
     return _solver(kind)(task, rng, False)
 
 
@@ -285,6 +293,8 @@ class DomainSolutions:
     """Rounds of drills."""
     flaws: float = 0.5
     """Share of conversations that are answered badly."""
+    slips: float = 0.5
+    """How often an argument goes wrong in a call that is answered badly."""
     difficulty: int = 1
     """Of all tasks; only calls of functions have bad answers beyond 1."""
     num_sums: int = 32_000
@@ -298,7 +308,10 @@ class DomainSolutions:
         rng = random.Random(f"domains/{self.seed}")
         told: list[Conversation] = []
         for kind, task in self._tasks(range(self.conversation_rounds)):
-            said = (flawed if rng.random() < self.flaws else solved)(kind, task, rng)
+            if rng.random() < self.flaws:
+                said = flawed(kind, task, rng, self.slips)
+            else:
+                said = solved(kind, task, rng)
             told.append((*task.messages, {"role": "assistant", "content": said}))
         pairs = [
             (f"{task.messages[-1]['content']}\n", f"{solved(kind, task, rng)}\n")

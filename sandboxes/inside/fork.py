@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import array
 import ctypes
+import errno
 import mmap
 import os
 import socket
@@ -33,11 +34,16 @@ INET = 1
 """Flag: leave loopback sockets usable."""
 DETACH = 2
 """Flag: do not wait for the child; its process id is answered at once, as `user_us`."""
+AHEAD = 4
+"""Flag: fork the child of the next request while this one runs."""
 
 _HEAD = struct.Struct("<HHII")
 _REPLY = struct.Struct("<iiqqq")
 _WAIT = struct.Struct("<i")
+_SAME, _TAKEN = b"=", b"t"
+_SPACE = socket.CMSG_SPACE(16 * array.array("i").itemsize)
 MAX_REQUEST = 160_000
+_LONGEST = MAX_REQUEST + _HEAD.size + RLIMITS.size
 Runner = Callable[[int, list[str]], NoReturn]
 """Runs a driver of the given kind in the child; never returns."""
 
@@ -52,6 +58,7 @@ class Request(NamedTuple):
     rlimits: Rlimits
     inet: bool = False
     detach: bool = False
+    ahead: bool = False
 
     def pack(self) -> bytes:
         """Encode for the helper.
@@ -63,7 +70,7 @@ class Request(NamedTuple):
         text = "\0".join(strings).encode("utf-8", "surrogateescape") + b"\0"
         if text.count(b"\0") != len(strings) or len(text) > MAX_REQUEST:
             raise ValueError("program arguments hold a NUL byte or are longer than 160,000 bytes")
-        flags = INET * self.inet | DETACH * self.detach
+        flags = INET * self.inet | DETACH * self.detach | AHEAD * self.ahead
         head = _HEAD.pack(self.kind, flags, len(self.argv), len(self.env))
         return head + self.rlimits.pack() + text
 
@@ -75,7 +82,8 @@ class Request(NamedTuple):
         rlimits = Rlimits(*RLIMITS.unpack_from(data, _HEAD.size))
         text = data[start:-1].decode("utf-8", "surrogateescape").split("\0")
         argv, env = text[1 : 1 + nargs], text[1 + nargs : 1 + nargs + nenv]
-        return cls(kind, argv, env, text[0], rlimits, bool(flags & INET), bool(flags & DETACH))
+        chosen = [bool(flags & flag) for flag in (INET, DETACH, AHEAD)]
+        return cls(kind, argv, env, text[0], rlimits, *chosen)
 
 
 class ChildEnd(NamedTuple):
@@ -111,6 +119,10 @@ class Helper:
         """Have the helper reap a detached child, which must have been killed."""
         self.control.send(_WAIT.pack(pid))
         self.end()
+
+    def spare(self) -> int:
+        """Process id of the child that waits for its request, or 0."""
+        return int.from_bytes(self._shared[4:8], sys.byteorder)
 
     def child(self) -> int:
         """Process id of the child that runs now (as the helper sees it), or 0."""
@@ -158,44 +170,141 @@ def _exec(request: Request) -> NoReturn:
         os._exit(127)
 
 
+class _Children:
+    """The helper's children: the one that runs, and where wanted one that waits for its request.
+
+    The fork of a warmed interpreter takes as long as a short program. A child forked while another
+    runs has it behind it; that costs processor time, as the helper then copies each page that it
+    writes, so it is only done where a processor is free. The child keeps the helper's user until
+    its request comes, lest a program signal, stop or trace it: without another user none is forked.
+    """
+
+    def __init__(
+        self,
+        control: socket.socket,
+        shared: mmap.mmap,
+        confinement: Confinement,
+        run: Runner | None,
+    ) -> None:
+        self.control, self.confinement, self.run = control, confinement, run
+        self.running = ctypes.c_int.from_buffer(shared)
+        self.waiting = ctypes.c_int.from_buffer(shared, 4)
+        self.door: socket.socket | None = None
+        """Where the request of the waiting child goes."""
+        self.answers: socket.socket | None = None
+        """Where the child that runs has said that it took its request, if it had waited for it."""
+        self.known = b""
+        self.request: Request | None = None
+
+    def start(self, data: bytes, fds: array.array[int]) -> tuple[int, Request]:
+        """Give a request to the waiting child, or to a new one; return its process id."""
+        message = _SAME
+        if data != self.known or self.request is None:
+            # Here and not in the child, which would copy pages for it; the tests of one program
+            # follow one another with the same request.
+            self.known, self.request, message = data, Request.unpack(data), data
+        pid = self._hand_over(message, fds)
+        if pid == 0:
+            pid = os.fork()
+            if pid == 0:
+                _child(self.control, self.request, list(fds), self.confinement, self.run)
+        for fd in fds:
+            os.close(fd)
+        return pid, self.request
+
+    def _hand_over(self, data: bytes, fds: array.array[int]) -> int:
+        """Give the request to the waiting child; 0 if there is none that lives."""
+        pid, door = self.waiting.value, self.door
+        self.waiting.value, self.door = 0, None
+        if self.answers is not None:
+            self.answers.close()
+        self.answers = door
+        if door is None:
+            return 0
+        try:
+            door.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
+        except OSError:
+            os.waitpid(pid, 0)
+            self.answers = None
+            return 0
+        return pid
+
+    def began(self) -> bool:
+        """Wait until the child has taken its request; False if it died before it could."""
+        try:
+            return self.answers is None or self.answers.recv(1) == _TAKEN
+        except ConnectionResetError:
+            return False
+
+    def fork_ahead(self) -> None:
+        """Fork the child that will take the next request, unless the slot is full of processes."""
+        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+        try:
+            pid = os.fork()
+        except OSError:
+            ours.close()
+        else:
+            if pid == 0:
+                ours.close()
+                self._wait(theirs)
+            self.waiting.value, self.door = pid, ours
+        theirs.close()
+
+    def _wait(self, door: socket.socket) -> NoReturn:
+        data, ancillary, _, _ = door.recvmsg(_LONGEST, _SPACE)
+        if not data:
+            os._exit(0)
+        door.send(_TAKEN)
+        request = self.request if data == _SAME else None
+        fds = _descriptors(ancillary)
+        _child(self.control, request or Request.unpack(data), list(fds), self.confinement, self.run)
+
+
+def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> array.array[int]:
+    fds = array.array("i")
+    for _, _, payload in ancillary:
+        fds.frombytes(payload)
+    return fds
+
+
 def serve(
-    control: socket.socket, shared: mmap.mmap, confinement: Confinement, run: Runner | None
+    control: socket.socket,
+    shared: mmap.mmap,
+    confinement: Confinement,
+    run: Runner | None,
 ) -> NoReturn:
-    """Fork for the runner until it goes away. `run` runs drivers; without it only EXEC works."""
+    """Fork for the runner until it goes away.
+
+    Args:
+        control: where requests come from.
+        shared: a page that the runner sees too: the child that runs and the one that waits.
+        confinement: of the children.
+        run: runs drivers; without it only EXEC works.
+    """
     prctl(PR_SET_DUMPABLE, 0)
-    size = MAX_REQUEST + _HEAD.size + RLIMITS.size
-    space = socket.CMSG_SPACE(16 * array.array("i").itemsize)
-    shared_address = ctypes.c_int.from_buffer(shared)
+    children = _Children(control, shared, confinement, run)
     shared.madvise(mmap.MADV_DONTFORK)
-    known, request = b"", None
     while True:
-        data, ancillary, _, _ = control.recvmsg(size, space)
+        data, ancillary, _, _ = control.recvmsg(_LONGEST, _SPACE)
         if not data:
             os._exit(0)
         if len(data) == _WAIT.size:
             os.waitpid(_WAIT.unpack(data)[0], 0)
             control.sendall(ChildEnd(0, 0, 0, 0, 0).pack())
             continue
-        fds = array.array("i")
-        for _, _, payload in ancillary:
-            fds.frombytes(payload)
-        if data != known or request is None:
-            # Here and not in the child, which would copy pages for it; the tests of one program
-            # follow one another with the same request.
-            known, request = data, Request.unpack(data)
-        pid = os.fork()
-        if pid == 0:
-            _child(control, request, list(fds), confinement, run)
-        for fd in fds:
-            os.close(fd)
+        pid, request = children.start(data, _descriptors(ancillary))
         if request.detach:
-            control.sendall(ChildEnd(0, 0, pid, 0, 0).pack())
+            error = 0 if children.began() else -errno.ECHILD
+            control.sendall(ChildEnd(0, error, pid, 0, 0).pack())
             continue
-        shared_address.value = pid
+        children.running.value = pid
+        if request.ahead and confinement.uid is not None:
+            children.fork_ahead()
         _, status, usage = os.wait4(pid, 0)
-        shared_address.value = 0
+        children.running.value = 0
+        error = -errno.ECHILD if os.WIFSIGNALED(status) and not children.began() else 0
         end = ChildEnd(
-            status, 0, int(usage.ru_utime * 1e6), int(usage.ru_stime * 1e6), usage.ru_maxrss
+            status, error, int(usage.ru_utime * 1e6), int(usage.ru_stime * 1e6), usage.ru_maxrss
         )
         control.sendall(end.pack())
 

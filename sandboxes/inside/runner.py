@@ -208,6 +208,7 @@ class Runner:
             header.get("cwd") or self.slot.box.path,
             Rlimits(*header["rlimits"]),
             bool(header.get("inet")),
+            ahead=driver != EXEC and header["lent"] < self.slot.cpus,
         ).pack()
         with self.slot.box.as_owner():
             out_r, out_w = os.pipe2(os.O_CLOEXEC)

@@ -66,6 +66,7 @@ def run(
         len(os.sched_getaffinity(0)),
         sweep_tree=config.get("sweep_tree", False),
         init=init,
+        zygote=zygote,
     )
     store = Store(config["store"], config["store_bytes"])
     runner = Runner(inp, out, slot, store, (zygote, spawner), config)

@@ -88,6 +88,7 @@ class Slot:
     sweep_tree: bool = False
     """Kill by walking the process tree, where there is no process namespace to sweep."""
     init: Helper | None = None
+    zygote: Helper | None = None
     delay: RunDelay = field(init=False)
     """Waits of the runner and its helpers, who start the program and carry its data."""
     idle_processes: int | None = None
@@ -100,14 +101,19 @@ class Slot:
         self.delay = RunDelay((os.getpid(), *self.helpers))
 
     def measure_idle(self) -> None:
-        """Remember how many processes an idle slot has."""
-        self.idle_processes = self.meter.processes()
+        """Remember how many processes an idle slot has, beside the child that waits."""
+        count = self.meter.processes()
+        self.idle_processes = None if count is None else count - (self.spare() > 0)
         self.new_oom_kills()
 
     def new_oom_kills(self) -> int:
         """Kills for want of memory since the last time this was asked."""
         seen, self.oom_kills = self.oom_kills, self.meter.oom_kills()
         return self.oom_kills - seen
+
+    def spare(self) -> int:
+        """Process id of the child that waits for its request, or 0."""
+        return self.zygote.spare() if self.zygote else 0
 
     def kill_strangers(self) -> None:
         """Send SIGKILL to every process of the programs' user."""
@@ -142,8 +148,8 @@ class Slot:
                 raise LostHelperError("a helper died")
         count = self.meter.processes()
         if count is not None and self.idle_processes is not None:
-            return count > self.idle_processes
-        own = set(self.helpers)
+            return count > self.idle_processes + (self.spare() > 0)
+        own = {*self.helpers, self.spare()}
         return any(pid not in own for pid in descendants(os.getpid()))
 
     def sweep(self) -> bool:

@@ -312,6 +312,51 @@ def test_a_helper_that_dies_costs_the_slot_and_no_verdict() -> None:
         assert report.accepted, report.reason
 
 
+def _children(pid: int | str) -> list[int]:
+    return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
+
+
+def test_a_child_that_dies_before_its_request_costs_nothing() -> None:
+    """The child that was forked ahead is killed from outside; the run goes to another."""
+    with Sandbox(open_backend("local", workers=1, spare=False)) as box:
+        for _ in range(3):
+            assert judge_good(box).accepted
+            waiting = [
+                grandchild
+                for runner in _runner_pids()
+                for helper in _children(runner)
+                for grandchild in _children(helper)
+            ]
+            if not waiting:
+                pytest.skip("programs share the runner's user here, so none is forked ahead")
+            assert len(waiting) == 1
+            os.kill(waiting[0], signal.SIGKILL)
+            report = judge_good(box)
+            assert report.accepted, report.reason
+            assert report.retries == 0
+
+
+_STOPS_ALL = """
+import os, signal
+for name in os.listdir("/proc"):
+    if name.isdigit() and int(name) != os.getpid():
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            try:
+                os.kill(int(name), number)
+                print("sent to", name)
+            except OSError:
+                pass
+"""
+
+
+def test_a_program_cannot_reach_the_child_that_waits_for_the_next_request(cell: Sandbox) -> None:
+    """It has another user until its request comes."""
+    for _ in range(3):
+        report = cell.judge(Program("python", _STOPS_ALL), [Case("", "")])
+        assert report.accepted, report.outcomes
+        assert judge_good(cell).accepted
+
+
 def test_the_engine_may_vanish_and_return(engine: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     """While no slot can be opened the callers are told so; afterwards all is well again."""
     backend = open_backend("docker", workers=1, spare=False, retries=0)

@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from cascade.errors import TrainingError
+from cascade.errors import EngineError, TrainingError
+from cascade.trainer.heldout import Sampler as CheckpointSampler
 from cascade.trainer.models import load_tokenizer
 from cascade.trainer.sync import Audit, Sampler, verify_sync
 from cascade.types import Message, SamplingParams
@@ -108,9 +109,36 @@ async def test_the_audit_catches_stale_experts_of_a_server(
         ).open(model, tokenizer, tmp_path)
         try:
             await check_audit(sampler, stale, model)
+            await check_served_checkpoints(server.url, model_folder, tmp_path)
         finally:
             await sampler.aclose()
             await stale.aclose()
+
+
+async def check_served_checkpoints(url: str, folder: Path, scratch: Path) -> None:
+    """The server answers from the checkpoint that was opened last, as PyTorch's engine does."""
+    from cascade.trainer.engines.remote_vllm import ServedCheckpoints
+
+    other = random_qwen3_moe()
+    changed(other)
+    changed(other)
+    other.save_pretrained(scratch / "other")
+    load_tokenizer(str(folder)).save_pretrained(scratch / "other")
+    served = ServedCheckpoints(url=url, model="policy")
+    params = SamplingParams(temperature=0, max_tokens=12, logprobs=True)
+    said = []
+    for checkpoint in (folder, scratch / "other", folder):
+        answers = []
+        for engine in (served.open(checkpoint), CheckpointSampler().open(checkpoint)):
+            [answer] = await engine.sample([PROBES[0]], params)
+            answers.append(answer.token_ids)
+            await engine.aclose()
+        assert answers[0] == answers[1]
+        said.append(answers[0])
+    assert said[0] == said[2] != said[1]
+    load_tokenizer(str(folder)).save_pretrained(scratch / "no weights")
+    with pytest.raises(EngineError, match=r"collective_rpc"):
+        served.open(scratch / "no weights")
 
 
 def test_the_audit_in_process_where_vllm_is_installed() -> None:

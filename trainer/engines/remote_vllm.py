@@ -12,6 +12,7 @@ the trainer reaches: these routes let anybody change its weights. How weights tr
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,6 +23,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Protocol
 from cascade.envs.engines import Engine
 from cascade.envs.engines.http import HttpConfig, HttpEngine
 from cascade.errors import ConfigError, EngineError
+from cascade.trainer.models import load_tokenizer
 from cascade.trainer.samplers import run_freely
 from cascade.trainer.settings import Range, check_fields
 from cascade.trainer.sync import BlockRecord, Episode
@@ -32,7 +34,14 @@ if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["DiskTransfer", "IpcTransfer", "NcclTransfer", "ServerControl", "VllmServer"]
+__all__ = [
+    "DiskTransfer",
+    "IpcTransfer",
+    "NcclTransfer",
+    "ServedCheckpoints",
+    "ServerControl",
+    "VllmServer",
+]
 
 Push = Callable[[], None]
 """Brings the trainer's present weights to the server."""
@@ -81,6 +90,30 @@ class ServerControl:
     def collective_rpc(self, method: str, **arguments: str) -> None:
         """Call a method of every worker; arguments travel as text."""
         self._post("/collective_rpc", json={"method": method, "kwargs": arguments})
+
+    def reload(self, folder: Path, *, rebuild_experts: bool) -> None:
+        """Have every worker load the weights in `folder`, see `vllm_worker.WorkerExtension`."""
+        rebuild = "yes" if rebuild_experts else "no"
+        self.collective_rpc("cascade_reload", folder=str(folder.resolve()), rebuild_experts=rebuild)
+
+    @contextlib.contextmanager
+    def replacing(self, version: str) -> Iterator[None]:
+        """Hold requests while weights are replaced, and see that `version` is what came.
+
+        Raises:
+            EngineError: the server does not answer, or says that it has another version.
+        """
+        self.pause()
+        try:
+            yield
+            self.reset_prefix_cache()
+        finally:
+            self.resume()
+        if (told := self.weight_version()) != version:
+            raise EngineError(
+                f"the server at {self.url} says that it has weights {told!r} after a change to "
+                f"{version!r}"
+            )
 
     def init_weight_transfer_engine(self, init_info: Mapping[str, Any]) -> None:
         """Prepare the server's side of the transfer."""
@@ -168,10 +201,7 @@ class DiskTransfer:
         def push() -> None:
             shutil.rmtree(base, ignore_errors=True)
             model.save_pretrained(base)
-            rebuild = "yes" if self.rebuild_experts else "no"
-            control.collective_rpc(
-                "cascade_reload", folder=str(base.resolve()), rebuild_experts=rebuild
-            )
+            control.reload(base, rebuild_experts=self.rebuild_experts)
             if control.target_version is not None:
                 control.update_weight_version(control.target_version)
 
@@ -256,6 +286,61 @@ class VllmServer:
         return _ServerSampler(self, model, tokenizer, scratch)
 
 
+@dataclass(frozen=True, slots=True, kw_only=True)
+class ServedCheckpoints:
+    """Sample from checkpoints by a vLLM server that loads each; implements `CheckpointEngines`.
+
+    For the evaluations of a cascade that torchrun trains, by the same server as its training. The
+    server sees the run folder under the same path, and has `vllm_worker.WorkerExtension`.
+    """
+
+    url: str
+    """As of `VllmServer`."""
+    model: str
+    """The model's name there."""
+    rebuild_experts: bool = True
+    """See `cascade.trainer.samplers.VllmSampling`."""
+    concurrency: Annotated[int, Range(1)] = 256
+    """Requests in flight."""
+
+    def __post_init__(self) -> None:
+        """Refuse numbers that cannot be."""
+        check_fields(self)
+
+    def open(self, folder: Path) -> Engine:
+        """Have the server load the checkpoint in `folder`.
+
+        Raises:
+            ConfigError: the server lacks the routes for training.
+            EngineError: it does not answer, or cannot load the weights.
+        """
+        tokenizer = load_tokenizer(str(folder))
+        control = ServerControl(self.url)
+        version = str(folder.resolve())
+        try:
+            with control.replacing(version):
+                control.reload(folder, rebuild_experts=self.rebuild_experts)
+                control.update_weight_version(version)
+        finally:
+            control.close()
+        return _http_engine(self, tokenizer)
+
+
+def _http_engine(
+    config: VllmServer | ServedCheckpoints, tokenizer: PreTrainedTokenizerBase
+) -> HttpEngine:
+    return HttpEngine(
+        HttpConfig(
+            model=config.model,
+            base_url=f"{config.url.rstrip('/')}/v1",
+            api="completions",
+            template=tokenizer.chat_template,
+            concurrency=config.concurrency,
+            token_ids=True,
+        )
+    )
+
+
 class _ServerSampler:
     """Implements `Sampler`."""
 
@@ -273,16 +358,7 @@ class _ServerSampler:
         self._scratch = scratch
         self._control = ServerControl(config.url)
         self._push: Push | None = None
-        self._http = HttpEngine(
-            HttpConfig(
-                model=config.model,
-                base_url=f"{self._control.url}/v1",
-                api="completions",
-                template=tokenizer.chat_template,
-                concurrency=config.concurrency,
-                token_ids=True,
-            )
-        )
+        self._http = _http_engine(config, tokenizer)
         self.engine = _Versioned(self._http)
 
     async def run(self, episodes: Sequence[Episode], concurrency: int | None) -> list[Trajectory]:
@@ -297,17 +373,8 @@ class _ServerSampler:
         control.target_version = version
         if self._push is None:
             self._push = self._config.transfer.open(control, self._model, self._scratch)
-        control.pause()
-        try:
+        with control.replacing(version):
             self._push()
-            control.reset_prefix_cache()
-        finally:
-            control.resume()
-        if (told := control.weight_version()) != version:
-            raise EngineError(
-                f"the server at {control.url} says that it has weights {told!r} after a sync to "
-                f"{version!r}"
-            )
 
     async def rest(self) -> None:
         """Nothing: the server has cards of its own, or shares one by its memory settings."""
