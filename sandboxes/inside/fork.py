@@ -203,11 +203,15 @@ class _Children:
             # Here and not in the child, which would copy pages for it; the tests of one program
             # follow one another with the same request.
             self.known, self.request, message = data, Request.unpack(data), data
+        if not self.request.detach:
+            self.running.value = self.waiting.value  # first: it may have ended by the next line
         pid = self._hand_over(message, fds)
         if pid == 0:
             pid = os.fork()
             if pid == 0:
                 _child(self.control, self.request, list(fds), self.confinement, self.run)
+            if not self.request.detach:
+                self.running.value = pid
         for fd in fds:
             os.close(fd)
         return pid, self.request
@@ -297,7 +301,6 @@ def serve(
             error = 0 if children.began() else -errno.ECHILD
             control.sendall(ChildEnd(0, error, pid, 0, 0).pack())
             continue
-        children.running.value = pid
         if request.ahead and confinement.uid is not None:
             children.fork_ahead()
         _, status, usage = os.wait4(pid, 0)

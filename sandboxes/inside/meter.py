@@ -10,7 +10,10 @@ import contextlib
 import os
 import resource
 
-__all__ = ["CgroupMeter", "Meter", "ProcessMeter", "RunDelay", "find_cgroup"]
+__all__ = ["CgroupMeter", "Meter", "ProcessMeter", "RunDelay", "find_cgroup", "is_ending"]
+
+_EXITING = 4
+"""PF_EXITING in the kernel's flags of a process."""
 
 
 class Meter:
@@ -178,6 +181,19 @@ class RunDelay:
             with contextlib.suppress(OSError, IndexError, ValueError):
                 total += int(os.pread(file, 100, 0).split()[1])
         return total
+
+
+def is_ending(pid: int) -> bool:
+    """Whether a process has ended or is about to, which the kernel notes before it closes files.
+
+    False for 0, and where /proc is not mounted.
+    """
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            fields = file.read().rpartition(b")")[2].split()
+    except OSError:
+        return pid > 0 and os.path.exists("/proc/self/stat")
+    return bool(int(fields[6]) & _EXITING)
 
 
 def descendants(root: int) -> list[int]:

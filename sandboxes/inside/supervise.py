@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 
 from cascade.sandboxes.inside.box import Box
 from cascade.sandboxes.inside.fork import ChildEnd, Helper
-from cascade.sandboxes.inside.meter import Meter, RunDelay, descendants
+from cascade.sandboxes.inside.meter import Meter, RunDelay, descendants, is_ending
 
 __all__ = ["Channel", "Facts", "Slot", "Watch"]
 
@@ -379,7 +379,8 @@ class Supervision:
         with contextlib.suppress(KeyError):
             self.poll.unregister(channel.write_fd)
         if channel.closing:
-            channel.heard_end = _is_read(channel.write_fd)
+            # In this order: one that ends in between is not read any more.
+            channel.heard_end = not is_ending(self.helper.child()) and _is_read(channel.write_fd)
             os.close(channel.write_fd)
             channel.write_fd = -1
 
@@ -418,8 +419,9 @@ class Supervision:
 def _is_read(write_fd: int) -> bool:
     """Whether any process holds the other end of a pipe, as one that has ended does not.
 
-    The runner holds named pipes itself: there the answer is always yes. It sends the end of such
-    a stream only after that of the program, so nothing that follows from it comes back in time.
+    One that is ending may give up its output before its input. The runner holds named pipes itself:
+    there the answer is always yes. It sends the end of such a stream only after that of the
+    program, so nothing that follows from it comes back in time.
     """
     poll = select.poll()
     poll.register(write_fd, 0)
