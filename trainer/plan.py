@@ -390,10 +390,13 @@ def _stage_plan(
         size = facts.parameters * _BYTES[teacher.dtype]
         on_device = teacher.device.startswith("cpu") == (device == "cpu")
         seat = {"teacher": float(size if on_device else 0)}  # whole on each device
-        memory = {phase: {**parts, **seat} for phase, parts in memory.items()}
-        swaps = len(stage.bindings) - 1  # type: ignore[attr-defined]
+        held = {name: update[name] for name in ("weights", "optimizer")}
+        if not teacher.offload:
+            memory = {phase: {**parts, **seat} for phase, parts in memory.items()}
+        memory["teachers"] = {**held, **seat, **context}
+        loads = len(stage.bindings) - (not teacher.offload)  # type: ignore[attr-defined]
         seconds["teachers"] = _forward_seconds(facts, load, card, devices, assumed)
-        seconds["teachers"] += swaps * size / assumed.link_bytes
+        seconds["teachers"] += loads * size / assumed.link_bytes
     return StagePlan(stage.name, memory, seconds, stage.steps)
 
 

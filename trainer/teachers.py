@@ -11,7 +11,7 @@ Shapes: T tokens of a sample, C candidates of a token.
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -45,6 +45,9 @@ class TeacherSettings:
     """Where the seat is; weights that wait are in the machine's memory."""
     micro_batch_tokens: int = 16_384
     """Most tokens of one forward pass, padding included."""
+    offload: bool = False
+    """Leave the device after each batch: the update gets the memory of a whole model, and each
+    teacher of the next batch travels anew."""
 
 
 class Teachers:
@@ -77,7 +80,7 @@ class Teachers:
         if not bindings:
             raise ConfigError("distillation needs a teacher for each domain, got none")
         self.entries = {name: registry.bind(name, teacher) for name, teacher in bindings.items()}
-        self._ranks = ranks
+        self._settings, self._temperature, self._ranks = settings, temperature, ranks
         self.swaps = 0
         """How often the weights on the device were changed."""
         self.seconds = 0.0
@@ -88,7 +91,7 @@ class Teachers:
             if entry.weights_sha256 not in self._weights:
                 folder = registry.check(entry)
                 _check_tokenizer(folder, tokenizer, entry)
-                self._load(folder, entry, settings, temperature)
+                self._load(folder, entry)
 
     @property
     def num_loaded(self) -> int:
@@ -144,6 +147,9 @@ class Teachers:
             scorer = self._seated(digest)
             found = score(scorer, [samples[i] for i in indices], indices)
             results.update(zip(indices, found, strict=True))
+        if self._settings.offload:
+            for seat in self._seats.values():
+                seat.leave()
         self.seconds += time.perf_counter() - began
         return [results[i] for i in range(len(samples))]
 
@@ -152,26 +158,23 @@ class Teachers:
         weights = self._weights[digest]
         seat = self._seats[weights.architecture]
         if seat.holds != digest:
-            seat.scorer.net.model.load_state_dict(weights.tensors)
-            seat.holds = digest
+            seat.take(digest, weights.tensors, self._settings.device)
             self.swaps += 1
         return seat.scorer
 
-    def _load(
-        self, folder: Path, entry: Entry, settings: TeacherSettings, temperature: float
-    ) -> None:
+    def _load(self, folder: Path, entry: Entry) -> None:
         from cascade.trainer.checkpoint import load_weights
         from cascade.trainer.scorer import Scorer
 
+        settings = self._settings
         model: Any = load_weights(folder, dtype=settings.dtype, device="cpu")
         architecture = model.config.to_json_string()
-        tensors = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-        self._weights[entry.weights_sha256] = _Weights(architecture, tensors)
+        self._weights[entry.weights_sha256] = _Weights(architecture, dict(model.state_dict()))
         if architecture not in self._seats:
             scorer = Scorer(
                 model.to(settings.device).requires_grad_(False),
                 micro_batch_tokens=settings.micro_batch_tokens,
-                temperature=temperature,
+                temperature=self._temperature,
                 replay=False,
                 ranks=self._ranks,
             )
@@ -192,6 +195,24 @@ class _Seat:
 
     scorer: Scorer
     holds: str
+    """Digest of the weights; empty: none."""
+
+    def take(self, digest: str, tensors: Mapping[str, torch.Tensor], device: str) -> None:
+        """Seat a teacher. On the CPU it shares the stored tensors, which nothing changes."""
+        for name, tensor in self._tensors():
+            tensor.data = tensors[name].to(device)
+        self.holds = digest
+
+    def leave(self) -> None:
+        """Give the memory of the weights back."""
+        for _, tensor in self._tensors():
+            tensor.data = tensor.data.new_empty(0)
+        self.holds = ""
+
+    def _tensors(self) -> Iterable[tuple[str, torch.Tensor]]:
+        model: torch.nn.Module = self.scorer.net.model
+        tensors: Mapping[str, torch.Tensor] = model.state_dict(keep_vars=True)
+        return tensors.items()
 
 
 def _check_tokenizer(folder: Path, student: PreTrainedTokenizerBase, entry: Entry) -> None:

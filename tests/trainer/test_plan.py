@@ -184,7 +184,7 @@ def test_the_published_cascade_is_planned_with_its_teachers(
     ]  # fmt: skip
     for name, stage in stages.items():
         seat = {phase: parts.get("teacher", 0.0) for phase, parts in stage["memory"].items()}
-        whole = 2.0 * plan["model"]["parameters"] if name == "mopd" else 0.0
-        assert seat == {"update": whole, "rollout": whole}
+        whole = {"teachers": 2.0 * plan["model"]["parameters"]} if name == "mopd" else {}
+        assert seat == {"update": 0.0, "rollout": 0.0, **whole}
         assert ("teachers" in stage["seconds"]) == (name == "mopd")
     assert main([recipe, "--device", "h200", "--devices", "8", "--json"]) == 3

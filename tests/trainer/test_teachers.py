@@ -87,6 +87,20 @@ def test_equal_weights_are_loaded_once_and_swaps_are_few(registry: Registry) -> 
     assert len(pool._seats) == 1
 
 
+def test_teachers_that_leave_the_device_say_the_same(registry: Registry) -> None:
+    samples = drawn(8)
+    staying = teachers(registry, code=None, math=None)
+    leaving = Teachers(
+        {"code": None, "math": None}, registry, toy_tokenizer(), TeacherSettings(offload=True)
+    )
+    [seat] = leaving._seats.values()
+    for _ in range(2):
+        expected, found = staying.logprobs(samples), leaving.logprobs(samples)
+        assert all(np.array_equal(a, b) for a, b in zip(expected, found, strict=True))
+        assert sum(p.numel() for p in seat.scorer.net.model.parameters()) == 0
+    assert (staying.swaps, leaving.swaps) == (2, 3)  # the first sat from the start
+
+
 def test_an_unknown_label_names_itself(registry: Registry) -> None:
     with pytest.raises(ConfigError, match=r"'chess', which has no teacher.*code, math"):
         teachers(registry, code=None, math=None).logprobs(drawn(2, domain="chess"))

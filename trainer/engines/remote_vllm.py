@@ -311,9 +311,11 @@ class ServedCheckpoints:
         """Have the server load the checkpoint in `folder`.
 
         Raises:
-            ConfigError: the server lacks the routes for training.
+            ConfigError: there are no weights, or the server lacks the routes for training.
             EngineError: it does not answer, or cannot load the weights.
         """
+        if not any(folder.glob("*.safetensors")):  # vLLM 0.32 would end itself
+            raise ConfigError(f"no weights (*.safetensors) in {folder}, which is to be measured")
         tokenizer = load_tokenizer(str(folder))
         control = ServerControl(self.url)
         version = str(folder.resolve())
