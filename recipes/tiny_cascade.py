@@ -100,7 +100,7 @@ def recipe() -> Cascade:
             CascadeStage(
                 stage=rl("swe", train_env("repair"), groups=8, steps=20).stage,
                 learns=("repair",),
-                gate=InsertStage(mopd(*SIZES), tolerance=0.03),
+                gate=InsertStage(mopd(*SIZES, steps=80, groups=128), tolerance=0.03),
             ),
         ),
         checkpoint_every=20,
