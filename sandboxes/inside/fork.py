@@ -228,8 +228,9 @@ class _Children:
         try:
             door.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
         except OSError:
-            os.waitpid(pid, 0)
             self.answers = None
+            door.close()  # which ends it, should it live
+            os.waitpid(pid, 0)
             return 0
         return pid
 
