@@ -8,8 +8,9 @@ with three arguments or so, each of which goes wrong every second time (`--slips
 reward judges several decisions. Part "contest": a teacher of calls is made by GRPO from the start;
 then MOPD and GRPO start there again, on the same tasks, with three seeds. How many updates, samples
 and seconds until the held-out score is inside the teacher's 95 % interval? Part "three_teachers":
-one teacher of each domain; recovered headroom of MOPD as published and with balances, of the naive
-mean over tokens, and of merges by task arithmetic; and what scoring by teachers adds to a step.
+one teacher of each domain; recovered headroom of MOPD as published, with balances and at the whole
+vocabulary, of the naive mean over tokens, and of merges by task arithmetic; and what scoring by
+teachers adds to a step.
 Results go to DIR/PART.json and DIR/*.svg; what is finished is not done again.
 """
 
@@ -20,14 +21,14 @@ import asyncio
 import json
 import statistics
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from transformers import PreTrainedTokenizerBase
 
 from cascade.envs.tasksets import MiniSource
-from cascade.trainer.balance import Balance, EvenDomains, FollowGaps, ResponseMean, TokenMean
+from cascade.trainer.balance import EvenDomains, FollowGaps, TokenMean
 from cascade.trainer.collect import TrainEnv
 from cascade.trainer.console import Watch
 from cascade.trainer.grpo import Evaluation, GrpoStage
@@ -52,12 +53,14 @@ THREE = ("instructions", "tool_calling", "structured_output")
 SIZES = {"instructions": (400, 100), "tool_calling": (2000, 100), "structured_output": (600, 100)}
 """Tasks to train on, and held out."""
 RATE = 3e-4
-BALANCES: Mapping[str, Balance] = {
-    "mopd (responses)": ResponseMean(),
-    "mopd (domains)": EvenDomains(),
-    "mopd (gaps)": FollowGaps(),
-    "naive (tokens)": TokenMean(),
+ARMS: Mapping[str, Mapping[str, Any]] = {
+    "mopd (responses)": {},
+    "mopd (domains)": {"balance": EvenDomains()},
+    "mopd (gaps)": {"balance": FollowGaps()},
+    "naive (tokens)": {"balance": TokenMean()},
+    "mopd (whole vocabulary)": {"loss": MopdTopK()},
 }
+"""Ways to distil three teachers; the first is as published."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,17 +115,17 @@ def evaluation(kind: str, every: int) -> Evaluation:
 
 def mopd(
     kinds: Sequence[str], steps: int, registry: Path, every: int | None = None,
-    balance: Balance | None = None, samples: int = 32,
+    samples: int = 32, **changes: Any,
 ) -> MopdStage:  # fmt: skip
     """MOPD on some domains."""
     return MopdStage(
         steps=steps, envs=tuple(map(env, kinds)), groups=samples, group_size=1,
         sampling=SamplingParams(max_tokens=40), registry=str(registry),
-        balance=balance or ResponseMean(),
         optimizer=OptimizerConfig(
             peak_learning_rate=RATE, initial_learning_rate=RATE / 10, warmup_steps=5
         ),
         evaluation=None if every is None else evaluation(kinds[0], every),
+        **changes,
     )  # fmt: skip
 
 
@@ -192,8 +195,12 @@ async def contest(start: Path, out: Path, args: argparse.Namespace) -> dict[str,
             "mopd": mopd(
                 [ONE], args.mopd_steps, out / "registry.json", 5, samples=args.mopd_samples
             ),
-            "mopd (all tokens)": replace(
-                mopd([ONE], args.mopd_steps, out / "registry.json", 5, samples=args.mopd_samples),
+            "mopd (all tokens)": mopd(
+                [ONE],
+                args.mopd_steps,
+                out / "registry.json",
+                5,
+                samples=args.mopd_samples,
                 loss=MopdTopK(),
             ),
             "grpo": grpo([ONE], args.grpo_steps, 5),
@@ -253,12 +260,12 @@ async def three_teachers(start: Path, out: Path, args: argparse.Namespace) -> di
         if not folder.is_dir():
             merge_weights(start, teachers, folder, scale=scale)
         found[name] = [await recovered(folder)]
-    for name, balance in BALANCES.items():
+    for name in args.arms:
         found[name] = []
         for seed in range(args.seeds):
             stage = mopd(
-                THREE, args.mopd_steps, out / "three.json", balance=balance,
-                samples=args.mopd_samples * len(THREE),
+                THREE, args.mopd_steps, out / "three.json",
+                samples=args.mopd_samples * len(THREE), **ARMS[name],
             )  # fmt: skip
             folder = await trained(stage, start, out / f"{label(name)}-{seed}", seed)
             distilled.append(folder.parent)
@@ -293,6 +300,7 @@ async def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--out", type=Path, required=True)
     parser.add_argument("--parts", nargs="+", choices=PARTS, default=list(PARTS))
+    parser.add_argument("--arms", nargs="+", choices=ARMS, default=list(ARMS))
     parser.add_argument("--seeds", type=int, default=3)
     parser.add_argument("--sft-steps", type=int, default=2000)
     parser.add_argument("--teacher-steps", type=int, default=100)
