@@ -30,6 +30,8 @@ _CPP = (
     "int main(){{int s=0,x;while(std::cin>>x)s+=x;std::cout<<s<<std::endl;}} // {}\n"
 )
 _NUMPY = "import numpy as np\nprint(int(np.array(input().split(), int).sum()))"
+_IMPORTS = "from collections import *; from math import *; from random import *; import statistics\n"
+"""What contest programs begin with, or are given by their graders."""
 _CASE = Case("1 2 3\n", OUTPUT)
 _RATES = ("/s", "times")
 """Units of which more is better."""
@@ -169,6 +171,7 @@ def _measures(stack: contextlib.ExitStack, kind: str) -> list[Measure]:
     box = stack.enter_context(open_sandbox(kind, workers=2))
     opened = time.perf_counter() - before
     python, c, cpp = Program("python", PYTHON), Program("c", C), Program("cpp17", _CPP.format(0))
+    contest = Program("python", _IMPORTS + PYTHON)
     idle = idle_megabytes(kind)
     counter = itertools.count(1)
 
@@ -180,6 +183,8 @@ def _measures(stack: contextlib.ExitStack, kind: str) -> list[Measure]:
         Measure(f"{kind}: Python test", "ms", 1.8, lambda: _per_test(box, python)),
         Measure(f"{kind}: Python test, judged alone", "ms", None,
                 lambda: median_ms(lambda: _judge(box, python, 1), 50)),
+        Measure(f"{kind}: Python test, contest imports", "ms", None,
+                lambda: _per_test(box, contest)),
         Measure(f"{kind}: Python tests, 2 workers", "/s", 1100, lambda: _rate(box, python)),
         Measure(f"{kind}: 100 Python tests", "s", 0.18, lambda: _seconds(box, python, 100)),
         Measure(f"{kind}: processor time of a Python test", "ms", None,
@@ -196,7 +201,7 @@ def _measures(stack: contextlib.ExitStack, kind: str) -> list[Measure]:
     ]  # fmt: skip
     if idle is not None:
         found.append(Measure(f"{kind}: memory of an idle slot", "MB", 30, lambda: idle))
-    for program in (python, c, cpp):
+    for program in (python, contest, c, cpp):
         _judge(box, program, 5)
     return found
 
