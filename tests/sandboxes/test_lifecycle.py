@@ -331,6 +331,8 @@ def test_a_child_that_dies_before_its_request_costs_nothing() -> None:
                 pytest.skip("programs share the runner's user here, so none is forked ahead")
             assert len(waiting) == 1
             os.kill(waiting[0], signal.SIGKILL)
+            stat = Path(f"/proc/{waiting[0]}/stat")
+            assert wait_for(lambda stat=stat: ") Z " in stat.read_text(), 5)
             report = judge_good(box)
             assert report.accepted, report.reason
             assert report.retries == 0
