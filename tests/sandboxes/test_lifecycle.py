@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -316,6 +317,10 @@ def _children(pid: int | str) -> list[int]:
     return [int(c) for c in Path(f"/proc/{pid}/task/{pid}/children").read_text().split()]
 
 
+def _is_dead(pid: int) -> bool:
+    return ") Z " in Path(f"/proc/{pid}/stat").read_text()
+
+
 def test_a_child_that_dies_before_its_request_costs_nothing() -> None:
     """The child that was forked ahead is killed from outside; the run goes to another."""
     with Sandbox(open_backend("local", workers=1, spare=False)) as box:
@@ -331,8 +336,7 @@ def test_a_child_that_dies_before_its_request_costs_nothing() -> None:
                 pytest.skip("programs share the runner's user here, so none is forked ahead")
             assert len(waiting) == 1
             os.kill(waiting[0], signal.SIGKILL)
-            stat = Path(f"/proc/{waiting[0]}/stat")
-            assert wait_for(lambda stat=stat: ") Z " in stat.read_text(), 5)
+            assert wait_for(partial(_is_dead, waiting[0]), 5)
             report = judge_good(box)
             assert report.accepted, report.reason
             assert report.retries == 0
