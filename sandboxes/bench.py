@@ -30,7 +30,9 @@ _CPP = (
     "int main(){{int s=0,x;while(std::cin>>x)s+=x;std::cout<<s<<std::endl;}} // {}\n"
 )
 _NUMPY = "import numpy as np\nprint(int(np.array(input().split(), int).sum()))"
-_IMPORTS = "from collections import *; from math import *; from random import *; import statistics\n"
+_IMPORTS = (
+    "from collections import *; from math import *; from random import *; import statistics\n"
+)
 """What contest programs begin with, or are given by their graders."""
 _CASE = Case("1 2 3\n", OUTPUT)
 _RATES = ("/s", "times")

@@ -141,6 +141,16 @@ class Call:
     """Compared outside the sandbox with the value that the function returned."""
     name: str = ""
 
+    def __post_init__(self) -> None:
+        """Refuse arguments that are none, such as an expected value in the place of `kwargs`."""
+        if not isinstance(self.args, tuple | list):
+            raise ConfigError(f"args of a Call must be a tuple, got {self.args!r:.80}")
+        if not isinstance(self.kwargs, Mapping):
+            raise ConfigError(
+                "kwargs of a Call must be a mapping of names to values, got "
+                f"{self.kwargs!r:.80}; the value that is wanted is given as expected=…"
+            )
+
 
 def check_relative(files: Mapping[str, str | bytes]) -> None:
     """Raise ConfigError for a file name that is absolute, empty, or leaves its folder."""

@@ -15,6 +15,7 @@ from hypothesis import strategies as st
 
 from cascade.errors import ConfigError, SandboxError, UnknownNameError
 from cascade.sandboxes import (
+    Call,
     Case,
     Exact,
     Floats,
@@ -44,6 +45,17 @@ from cascade.sandboxes.languages import LANGUAGES, find_language
 from cascade.sandboxes.link import Demultiplexer
 from cascade.sandboxes.slot import Raw
 from cascade.sandboxes.verdicts import worst
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"), [(((1,), 2), "expected=…"), ((1,), "must be a tuple, got 1")]
+)
+def test_arguments_of_a_call_in_the_wrong_place_are_named(
+    arguments: tuple[Any, ...], said: str
+) -> None:
+    with pytest.raises(ConfigError, match=said):
+        Call(*arguments)
+
 
 A, W, PE = Status.ACCEPTED, Status.WRONG_ANSWER, Status.PRESENTATION_ERROR
 
