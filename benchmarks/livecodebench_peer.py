@@ -1,6 +1,6 @@
 """LiveCodeBench's own grader beside ours, on the same published programs and tests.
 
-    python benchmarks/livecodebench_peer.py TESTING_UTIL [--programs 400] [--workers 2]
+    python benchmarks/livecodebench_peer.py TESTING_UTIL [--programs 400] [--without ID …]
 
 TESTING_UTIL is lcb_runner/evaluation/testing_util.py of LiveCodeBench/LiveCodeBench (it is not part
 of this project). Programs are those of o1-mini in CASCADE_DATA; tests are the samples of the
@@ -129,8 +129,13 @@ def main() -> None:
     parser.add_argument("testing_util", type=Path)
     parser.add_argument("--programs", type=int, default=400)
     parser.add_argument("--workers", type=int, default=2)
+    parser.add_argument(
+        "--without", nargs="*", default=[], metavar="ID",
+        help="leave problems out, such as one whose program takes as long as all others",
+    )  # fmt: skip
     args = parser.parse_args()
     jobs = jobs_of(Path(os.environ["CASCADE_DATA"]), args.programs)
+    jobs = [job for job in jobs if job[0].id not in args.without]
     theirs, seconds = original(args.testing_util, jobs, args.workers)
     print(f"original: {len(jobs) / seconds:.2f} programs a second ({seconds:.0f} s)")
     from concurrent.futures import ThreadPoolExecutor
