@@ -1,6 +1,7 @@
 """Thousands of runs on a machine that is asked for too much; every verdict is known beforehand.
 
     python benchmarks/sandbox_soak.py [--kind docker|local] [--runs 10000] [--faults 1000]
+    python benchmarks/sandbox_soak.py --workers 1      # each Python child is forked ahead
 
 First `--runs` runs with four workers for each CPU, so that every program waits for its turn; then
 `--faults` runs of which 5 % have their slot destroyed under them. Prints the count of every
@@ -114,13 +115,14 @@ def main() -> int:
     parser.add_argument("--kind", choices=("docker", "local"), default="docker")
     parser.add_argument("--runs", type=int, default=10_000)
     parser.add_argument("--faults", type=int, default=1_000)
+    parser.add_argument("--workers", type=int, default=4 * (os.cpu_count() or 1))
     options = parser.parse_args()
-    workers = 4 * (os.cpu_count() or 1)
+    workers = options.workers
     print(f"{options.kind}: {options.runs} runs on {workers} workers")
     with Sandbox(open_backend(options.kind, SandboxConfig(workers=workers))) as box:
         wrong = soak(box, options.runs, len(CASES))
     print(f"{options.kind}: {options.faults} runs, the slot destroyed under 5 %")
-    faulty = Faulty(open_backend(options.kind, SandboxConfig(workers=4)), 0.05)
+    faulty = Faulty(open_backend(options.kind, SandboxConfig(workers=min(4, workers))), 0.05)
     with Sandbox(faulty) as box:
         wrong += soak(box, options.faults, 1)
     print(f"  {faulty.faults} faults injected")
