@@ -10,8 +10,8 @@ then MOPD and GRPO start there again, on the same tasks, with three seeds. How m
 and seconds until the held-out score is inside the teacher's 95 % interval? Part "three_teachers":
 one teacher of each domain; recovered headroom of MOPD as published, with balances and at the whole
 vocabulary, of the naive mean over tokens, and of merges by task arithmetic; and what scoring by
-teachers adds to a step.
-Results go to DIR/PART.json and DIR/*.svg; what is finished is not done again.
+teachers adds to a step. Results go to DIR/PART.json and DIR/*.svg; what is finished is not done
+again.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""The helper that forks, driven as the runner does, on this machine and unconfined."""
+"""The helper that forks: driven as the runner does, unconfined, and in a sandbox."""
 
 from __future__ import annotations
 
@@ -12,8 +12,10 @@ from collections.abc import Iterator
 
 import pytest
 
+from cascade.sandboxes import Case, Program, Sandbox
 from cascade.sandboxes.inside.confine import Confinement, Rlimits
 from cascade.sandboxes.inside.fork import EXEC, ChildEnd, Helper, Request, serve
+from sandbox_cases.good import judge_good
 
 _REFUSE = 100
 """Where in the shared page a test says that no process can be made any more."""
@@ -145,6 +147,27 @@ def test_it_ends_with_the_runner_and_so_does_the_child_that_waits(helper: Helper
     waits = helper.spare()
     helper.control.shutdown(socket.SHUT_RDWR)
     assert _wait_for_end(waits) in {"", "Z"}
+
+
+_STOPS_ALL = """
+import os, signal
+for name in os.listdir("/proc"):
+    if name.isdigit() and int(name) != os.getpid():
+        for number in (signal.SIGSTOP, signal.SIGKILL):
+            try:
+                os.kill(int(name), number)
+                print("sent to", name)
+            except OSError:
+                pass
+"""
+
+
+def test_a_program_cannot_reach_the_child_that_waits_for_the_next_request(cell: Sandbox) -> None:
+    """It has another user until its request comes."""
+    for _ in range(3):
+        report = cell.judge(Program("python", _STOPS_ALL), [Case("", "")])
+        assert report.accepted, report.outcomes
+        assert judge_good(cell).accepted
 
 
 def _wait_for_end(pid: int) -> str:
