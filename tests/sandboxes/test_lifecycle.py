@@ -334,9 +334,9 @@ def test_a_child_that_dies_before_its_request_costs_nothing() -> None:
             ]
             if not waiting:
                 pytest.skip("none is forked ahead: no user of their own, or one processor")
-            assert len(waiting) == 1
-            os.kill(waiting[0], signal.SIGKILL)
-            assert wait_for(partial(_is_dead, waiting[0]), 5)
+            for pid in waiting:  # other open sandboxes of this process may have one as well
+                os.kill(pid, signal.SIGKILL)
+                assert wait_for(partial(_is_dead, pid), 5)
             report = judge_good(box)
             assert report.accepted, report.reason
             assert report.retries == 0
