@@ -27,7 +27,7 @@ from cascade.sandboxes.verdicts import Isolation
 
 __all__ = ["IMAGE", "IMAGE_VERSION", "DockerBackend", "connect", "reap"]
 
-IMAGE_VERSION = "1"
+IMAGE_VERSION = "2"
 """Changes when the client needs something new of the image."""
 IMAGE = f"cascade-sandbox:{IMAGE_VERSION}"
 LABEL = "cascade.sandbox"

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from cascade.errors import SandboxError
 from cascade.sandboxes.slot import Raw, Run, Slot
 
-__all__ = ["Part", "converse"]
+__all__ = ["Ended", "Part", "converse"]
 
 End = tuple[int, int]
 """Part and channel of one end of a wire."""
@@ -27,7 +27,21 @@ class Part:
     run: Run
 
 
-def converse(parts: Sequence[Part], wires: Sequence[tuple[End, End]]) -> list[Raw]:
+@dataclass(frozen=True, slots=True)
+class Ended:
+    """How one program of a conversation ended."""
+
+    raw: Raw
+    place: int
+    """In which place, from 0, it stopped writing.
+
+    Where one stops because another has, the places say so: what the first one's end causes passes
+    through here behind it. The order in which ends are reported says less, as each may be swept up
+    for a while.
+    """
+
+
+def converse(parts: Sequence[Part], wires: Sequence[tuple[End, End]]) -> list[Ended]:
     """Run all parts at once and carry what each writes to the other end of its wire.
 
     Args:
@@ -35,7 +49,7 @@ def converse(parts: Sequence[Part], wires: Sequence[tuple[End, End]]) -> list[Ra
         wires: pairs of ends; a channel has one wire.
 
     Returns:
-        What was observed of each part, in their order.
+        How each part ended, in their order.
 
     Raises:
         SlotLostError: a slot was lost; the whole conversation has to be repeated.
@@ -45,6 +59,7 @@ def converse(parts: Sequence[Part], wires: Sequence[tuple[End, End]]) -> list[Ra
         other[a], other[b] = b, a
     idents = [part.slot.send_run(part.run) for part in parts]
     results: list[Raw | None] = [None] * len(parts)
+    silent: list[int] = []
     poll = select.poll()
     by_fd = {part.slot.link.fileno(): i for i, part in enumerate(parts)}
     for fd in by_fd:
@@ -57,14 +72,14 @@ def converse(parts: Sequence[Part], wires: Sequence[tuple[End, End]]) -> list[Ra
             raise waiting.slot.link.lost(f"silent for {silence:g} s")
         for fd, _ in ready:
             index = by_fd[fd]
-            _take(index, parts, results, other, idents)
+            _take(index, parts, results, other, idents, silent)
             if results[index] is not None:
                 poll.unregister(fd)
                 del by_fd[fd]
     done = [result for result in results if result is not None]
-    if len(done) != len(parts):
+    if len(done) != len(parts) or len(silent) != len(parts):
         raise SandboxError("a conversation ended without all results")
-    return done
+    return [Ended(raw, silent.index(i)) for i, raw in enumerate(done)]
 
 
 def _take(
@@ -73,12 +88,15 @@ def _take(
     results: list[Raw | None],
     other: dict[End, End],
     idents: list[int],
+    silent: list[int],
 ) -> None:
     slot = parts[index].slot
     for header, body in slot.link.receive_ready():
         if header["op"] != "out":
             results[index] = slot.finish(header, body) or results[index]
             continue
+        if not body and index not in silent:
+            silent.append(index)
         target = other.get((index, header["ch"]))
         if target is not None and results[target[0]] is None:
             header = {"op": "in", "ch": target[1], "for": idents[target[0]]}

@@ -28,7 +28,10 @@ MIRROR = "http://deb.debian.org/debian"
 
 SETUP = r"""set -eu
 cd /opt/cascade
-if command -v gcc >/dev/null; then gcc -O2 -static -s -o spawner spawner.c; fi
+if command -v gcc >/dev/null; then
+  gcc -O2 -static -s -o spawner spawner.c
+  gcc -O2 -shared -fPIC -s -o forker.so spawner.c
+fi
 if command -v g++ >/dev/null; then
   for standard in gnu++17 gnu++20; do
     mkdir -p pch/$standard/bits

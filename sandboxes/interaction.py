@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 from cascade.errors import SandboxError
 from cascade.sandboxes.build import Builder, Built
 from cascade.sandboxes.classify import classify, outcome_of
-from cascade.sandboxes.duet import Part, converse
+from cascade.sandboxes.duet import Ended, Part, converse
 from cascade.sandboxes.inside.drivers import SERVE, TESTER
 from cascade.sandboxes.inside.tester import CODES
 from cascade.sandboxes.judges import Checker, Interactor, Manager, Ruling
@@ -74,8 +74,8 @@ class Company:
                 extra_processes=built.extra_processes,
             )
             mine = replace(run, channels=(None,))
-            *raws, last = converse([Part(slot, mine), Part(helper, judge)], [((0, 0), (1, 0))])
-        return _together(raws, last, run.limits, interactor.rule(last))
+            *ends, last = converse([Part(slot, mine), Part(helper, judge)], [((0, 0), (1, 0))])
+        return _together(ends, last, run.limits, interactor.rule(last.raw))
 
     def manage(self, slot: Slot, built: Built, run: Run, manager: Manager, case: Case) -> Outcome:
         """Let a manager talk with copies of a program."""
@@ -103,8 +103,8 @@ class Company:
                 built.place(place)
                 parts.append(Part(place, _copy(run, manager, i)))
             wires = [((i, 0), (count, i)) for i in range(count)]
-            *raws, last = converse([*parts, Part(helper, chief)], wires)
-        return _together(raws, last, run.limits, manager.rule(last))
+            *ends, last = converse([*parts, Part(helper, chief)], wires)
+        return _together(ends, last, run.limits, manager.rule(last.raw))
 
     def test(self, slot: Slot, run: Run, tests: str, limits: Limits) -> Outcome:
         """Run unit tests in another slot against a Python program in this one."""
@@ -115,8 +115,8 @@ class Company:
                 limits, cpu_seconds=limits.cpu_seconds + 10, wall_seconds=limits.wall + 10
             )
             tester = Run(built.argv, longer, driver=TESTER, served=True)
-            raws = converse([Part(slot, served), Part(helper, tester)], [((0, 0), (1, 0))])
-        return _tested(limits, *raws)
+            ends = converse([Part(slot, served), Part(helper, tester)], [((0, 0), (1, 0))])
+        return _tested(limits, *(end.raw for end in ends))
 
     def control(self, tests: str, limits: Limits) -> str:
         """Run the tests against a program that answers nonsense; say what is wrong with them."""
@@ -125,8 +125,8 @@ class Company:
             tested = self._build(second, Program("python", tests))
             tester = Run(tested.argv, limits, driver=TESTER, served=True)
             program = Run(built.argv, limits, driver=SERVE, served=True)
-            raws = converse([Part(first, program), Part(second, tester)], [((0, 0), (1, 0))])
-        outcome = _tested(limits, *raws)
+            ends = converse([Part(first, program), Part(second, tester)], [((0, 0), (1, 0))])
+        outcome = _tested(limits, *(end.raw for end in ends))
         if outcome.status is Status.ACCEPTED:
             return "the tests accept a program that answers nonsense"
         return outcome.reason if outcome.status is Status.BAD_TASK else ""
@@ -154,23 +154,21 @@ def _ruled(outcome: Outcome, ruling: Ruling) -> Outcome:
     return replace(outcome, status=ruling.status, score=ruling.score, reason=ruling.message)
 
 
-def _together(raws: list[Raw], judge: Raw, limits: Limits, ruling: Ruling) -> Outcome:
+def _together(ends: list[Ended], judge: Ended, limits: Limits, ruling: Ruling) -> Outcome:
     """Weigh the ends of the judged programs against the ruling of the judge.
 
-    A limit that was exceeded stands. A crash does not where the judge had rejected already: the
-    program then wrote into a closed stream. A judge that breaks down after it saw the end of the
-    program's stream was left without an answer, which is the program's fault and not the task's.
-    Which of the two was reported ended first says nothing: each end follows the other at once.
+    A rejection stands if the judge stopped first: what a program does afterwards, crash for want of
+    an answer or run on, does not matter. Otherwise a crash or an exceeded limit is the verdict.
+    A judge that breaks down after it saw the end of the program's stream was left without an
+    answer, which is the program's fault and not the task's.
     """
-    for raw in raws:
-        status, reason = classify(raw, limits)
-        rejected = ruling.status in (Status.WRONG_ANSWER, Status.PARTIAL)
-        if status is Status.RUNTIME_ERROR and rejected:
-            continue
-        if status is not Status.ACCEPTED:
-            return outcome_of(raw, status, reason)
-    outcome = outcome_of(raws[0], Status.ACCEPTED)
-    if ruling.status is Status.BAD_TASK and judge.heard_end:
+    rejected = ruling.status in (Status.WRONG_ANSWER, Status.PARTIAL)
+    for end in ends:
+        status, reason = classify(end.raw, limits)
+        if status is not Status.ACCEPTED and not (rejected and judge.place < end.place):
+            return outcome_of(end.raw, status, reason)
+    outcome = outcome_of(ends[0].raw, Status.ACCEPTED)
+    if ruling.status is Status.BAD_TASK and judge.raw.heard_end:
         return replace(
             outcome,
             status=Status.WRONG_ANSWER,

@@ -234,8 +234,7 @@ class LocalBackend:
             if account:
                 account.take_in(process.pid)
             config["cgroup"] = files or None
-            blobs = [self.tools.spawner] if self.tools.spawner else []
-            link.send_raw(payload("launch", config, blobs))
+            link.send_raw(payload("launch", config, list(self.tools.helpers)))
         except BaseException:
             link.close()
             raise

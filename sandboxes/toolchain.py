@@ -25,6 +25,10 @@ from cascade.sandboxes.languages import LANGUAGES, TOOLS
 __all__ = ["PCH_STANDARDS", "HostTools", "host_tools"]
 
 PCH_STANDARDS = ("gnu++17", "gnu++20")
+HELPER_FLAGS = {
+    "spawner": ("-O2", "-static", "-s"),
+    "forker.so": ("-O2", "-shared", "-fPIC", "-s"),
+}
 PCH_FOLDER = "/opt/cascade/pch"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -34,8 +38,8 @@ class HostTools:
     """Compilers of this machine, as slots see them."""
 
     versions: dict[str, str]
-    spawner: bytes | None
-    """The compiled helper; None without a C compiler."""
+    helpers: tuple[bytes, ...]
+    """The compiled helpers, for programs and for the zygote; empty without a C compiler."""
     headers: str
     """Folder of precompiled headers, shown to slots at `PCH_FOLDER`; empty without g++."""
     folders: tuple[str, ...] = ()
@@ -80,11 +84,12 @@ def host_tools(precompile: bool) -> HostTools:
     )
     folder = cache_folder()
     gcc, gxx = shutil.which("gcc", path=_PATH), shutil.which("g++", path=_PATH)
-    spawner, headers = None, ""
+    helpers: tuple[bytes, ...] = ()
+    headers = ""
     try:
         with _locked(folder):
             if gcc:
-                spawner = compile_spawner(gcc, folder)
+                helpers = compile_helpers(gcc, folder)
             if gxx and precompile:
                 headers = compile_headers(gxx, folder, versions["image"])
     except OSError as error:
@@ -92,21 +97,30 @@ def host_tools(precompile: bool) -> HostTools:
             f"cannot keep compiled helpers in {folder}: {error.strerror}; free some space there, "
             "or set CASCADE_CACHE to another folder"
         ) from error
-    return HostTools(versions, spawner, headers)
+    return HostTools(versions, helpers, headers)
 
 
-def compile_spawner(gcc: str, folder: Path) -> bytes | None:
-    """Return the compiled helper, from the cache or the compiler; None if it cannot be compiled."""
+def compile_helpers(gcc: str, folder: Path) -> tuple[bytes, ...]:
+    """Return the compiled helpers, from the cache or the compiler; none if one cannot be compiled.
+
+    Args:
+        gcc: the compiler.
+        folder: the cache.
+    """
     source = files("cascade.sandboxes.inside").joinpath("spawner.c").read_bytes()
-    target = folder / f"spawner-{hashlib.sha256(source).hexdigest()[:16]}"
-    if not target.exists():
-        with tempfile.TemporaryDirectory(dir=folder) as scratch:
-            (Path(scratch) / "spawner.c").write_bytes(source)
-            command = [gcc, "-O2", "-static", "-s", "-o", "spawner", "spawner.c"]
-            if subprocess.run(command, cwd=scratch, capture_output=True, check=False).returncode:
-                return None
-            os.replace(Path(scratch) / "spawner", target)
-    return target.read_bytes()
+    found = []
+    for name, flags in HELPER_FLAGS.items():
+        target = folder / f"{name}-{hashlib.sha256(source).hexdigest()[:16]}"
+        if not target.exists():
+            with tempfile.TemporaryDirectory(dir=folder) as scratch:
+                (Path(scratch) / "spawner.c").write_bytes(source)
+                command = [gcc, *flags, "-o", name, "spawner.c"]
+                done = subprocess.run(command, cwd=scratch, capture_output=True, check=False)
+                if done.returncode:
+                    return ()
+                os.replace(Path(scratch) / name, target)
+        found.append(target.read_bytes())
+    return tuple(found)
 
 
 def compile_headers(gxx: str, folder: Path, version: str) -> str:

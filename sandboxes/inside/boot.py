@@ -51,7 +51,7 @@ def serve(
         inp: where frames come from.
         out: where frames go to.
         cgroup: open files of the slot's account; None: look for the container's own.
-        blobs: the compiled helper, if the client brought one.
+        blobs: the compiled helpers, for programs and for the zygote, if the client brought them.
         landlock: a rule set for the programs, or -1.
         inner: first process of the programs' own process namespace and the namespace, if
             they have one.
@@ -64,10 +64,12 @@ def serve(
     filters = _filters(config["seccomp"], namespace >= 0)
     confinement = Confinement(uid, filters, landlock, uid is None, namespace)
     confinement.prepare()
-    zygote = start_zygote(confinement, config, {inp, out, *(cgroup or {}).values()})
+    spawner, forker = blobs or (None, None)
+    secret = {inp, out, *(cgroup or {}).values()}
+    zygote = start_zygote(confinement, config, secret, forker)
     # Only now: every page that the zygote holds is copied, or at least shared, by each program.
     serving = importlib.import_module("cascade.sandboxes.inside.serving")
-    serving.run(config, (inp, out), cgroup, blobs, confinement, (zygote, init))
+    serving.run(config, (inp, out), cgroup, spawner, confinement, (zygote, init))
 
 
 def _filters(wanted: bool, enters_namespace: bool) -> tuple[bytes | None, bytes | None]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 __all__ = [
     "Confinement",
+    "FilterProgram",
     "Rlimits",
     "keep_capabilities",
     "libc",
@@ -55,11 +56,13 @@ def keep_capabilities(kept: tuple[int, ...]) -> None:
         raise OSError(ctypes.get_errno(), "capset")
 
 
-class _Program(ctypes.Structure):
+class FilterProgram(ctypes.Structure):
+    """A seccomp program as the kernel takes it."""
+
     _fields_ = [("length", ctypes.c_ushort), ("filter", ctypes.c_char_p)]
 
 
-def _pointer(program: _Program) -> ctypes.c_ulong:
+def _pointer(program: FilterProgram) -> ctypes.c_ulong:
     return ctypes.c_ulong(ctypes.addressof(program))
 
 
@@ -78,7 +81,7 @@ def set_filter(code: bytes) -> None:
     Raises:
         OSError: the kernel refused.
     """
-    program = _Program(len(code) // 8, code)
+    program = FilterProgram(len(code) // 8, code)
     if libc.prctl(PR_SET_SECCOMP, _FILTER, _pointer(program), _ZERO, _ZERO) != 0:
         raise OSError(ctypes.get_errno(), "seccomp")
 
@@ -151,7 +154,9 @@ class Confinement:
 
     def prepare(self) -> None:
         """Build the buffers that `enter` hands to the kernel."""
-        self._programs = [_Program(len(code) // 8, code) if code else None for code in self.filters]
+        self._programs = [
+            FilterProgram(len(code) // 8, code) if code else None for code in self.filters
+        ]
         self._pointers = [_pointer(program) if program else None for program in self._programs]
         self._empty_caps = struct.pack("<II6I", _CAP_VERSION_3, 0, *([0] * 6))
 

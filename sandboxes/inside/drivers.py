@@ -17,23 +17,31 @@ import types
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from cascade.sandboxes.inside.confine import make_dumpable
 from cascade.sandboxes.inside.plain import NotPlainError, decode, encode
 from cascade.sandboxes.inside.repl import KIND as REPL
 from cascade.sandboxes.inside.repl import converse
 from cascade.sandboxes.inside.tester import KIND as TESTER
 from cascade.sandboxes.inside.tester import run_tests
 
-__all__ = ["CALL", "REPL", "SCRIPT", "SERVE", "TESTER", "TESTS", "run_driver"]
+__all__ = ["CALL", "REPL", "SCRIPT", "SERVE", "TESTER", "TESTS", "prepare_main", "run_driver"]
 
 SCRIPT, CALL, TESTS, SERVE = 1, 2, 3, 4
 INPUT_FD, RESULT_FD = 3, 4
 _SIZE = struct.Struct("<I")
 
 
+def prepare_main() -> None:
+    """Make what a program finds as its main module, in the zygote and not in each child."""
+    main = types.ModuleType("__main__")
+    main.__file__ = ""
+    main.__dict__["__builtins__"] = __builtins__
+    sys.modules["__main__"] = main
+    sys.argv = [""]
+    sys.path.insert(0, "")
+
+
 def run_driver(kind: int, argv: list[str]) -> NoReturn:
     """Run the driver `kind` on the program argv[0]; ends the process."""
-    make_dumpable()
     gc.enable()
     driver: Callable[[types.ModuleType, list[str]], None]
     driver = {
@@ -44,12 +52,10 @@ def run_driver(kind: int, argv: list[str]) -> NoReturn:
         REPL: converse,
         TESTER: run_tests,
     }[kind]
-    main = types.ModuleType("__main__")
-    main.__file__ = argv[0]
-    main.__dict__["__builtins__"] = __builtins__
-    sys.modules["__main__"] = main
-    sys.argv = argv
-    sys.path.insert(0, argv[0].rpartition("/")[0])
+    main = sys.modules["__main__"]
+    main.__file__ = sys.argv[0] = argv[0]
+    sys.argv += argv[1:]
+    sys.path[0] = argv[0].rpartition("/")[0]
     finish(lambda: driver(main, argv))
 
 

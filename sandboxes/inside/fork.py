@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import array
 import ctypes
-import errno
 import mmap
 import os
 import socket
@@ -18,15 +17,9 @@ import sys
 from collections.abc import Callable
 from typing import NamedTuple, NoReturn
 
-from cascade.sandboxes.inside.confine import (
-    PR_SET_DUMPABLE,
-    RLIMITS,
-    Confinement,
-    Rlimits,
-    prctl,
-)
+from cascade.sandboxes.inside.confine import RLIMITS, Confinement, Rlimits, make_dumpable
 
-__all__ = ["EXEC", "ChildEnd", "Helper", "Request", "Runner", "child_limits", "serve"]
+__all__ = ["EXEC", "ChildEnd", "Helper", "Request", "Runner", "begin", "serve"]
 
 EXEC = 0
 """Kind of a request that replaces the child by argv[0]; other kinds are names of drivers."""
@@ -35,12 +28,11 @@ INET = 1
 DETACH = 2
 """Flag: do not wait for the child; its process id is answered at once, as `user_us`."""
 AHEAD = 4
-"""Flag: fork the child of the next request while this one runs."""
+"""Flag: fork the child of the next request while this one runs, where the helper can."""
 
 _HEAD = struct.Struct("<HHII")
 _REPLY = struct.Struct("<iiqqq")
 _WAIT = struct.Struct("<i")
-_SAME, _TAKEN = b"=", b"t"
 _SPACE = socket.CMSG_SPACE(16 * array.array("i").itemsize)
 MAX_REQUEST = 160_000
 _LONGEST = MAX_REQUEST + _HEAD.size + RLIMITS.size
@@ -155,6 +147,7 @@ def child_limits(request: Request, confinement: Confinement, fds: list[int]) -> 
     os.chdir(request.cwd)
     request.rlimits.apply()
     confinement.enter(request.inet)
+    make_dumpable()
     os.closerange(count, 256)
 
 
@@ -170,101 +163,6 @@ def _exec(request: Request) -> NoReturn:
         os._exit(127)
 
 
-class _Children:
-    """The helper's children: the one that runs, and where wanted one that waits for its request.
-
-    The fork of a warmed interpreter takes as long as a short program. A child forked while another
-    runs has it behind it; that costs processor time, as the helper then copies each page that it
-    writes, so it is only done where a processor is free. The child keeps the helper's user until
-    its request comes, lest a program signal, stop or trace it: without another user none is forked.
-    """
-
-    def __init__(
-        self,
-        control: socket.socket,
-        shared: mmap.mmap,
-        confinement: Confinement,
-        run: Runner | None,
-    ) -> None:
-        self.control, self.confinement, self.run = control, confinement, run
-        self.running = ctypes.c_int.from_buffer(shared)
-        self.waiting = ctypes.c_int.from_buffer(shared, 4)
-        self.door: socket.socket | None = None
-        """Where the request of the waiting child goes."""
-        self.answers: socket.socket | None = None
-        """Where the child that runs has said that it took its request, if it had waited for it."""
-        self.known = b""
-        self.request: Request | None = None
-
-    def start(self, data: bytes, fds: array.array[int]) -> tuple[int, Request]:
-        """Give a request to the waiting child, or to a new one; return its process id."""
-        message = _SAME
-        if data != self.known or self.request is None:
-            # Here and not in the child, which would copy pages for it; the tests of one program
-            # follow one another with the same request.
-            self.known, self.request, message = data, Request.unpack(data), data
-        if not self.request.detach:
-            self.running.value = self.waiting.value  # first: it may have ended by the next line
-        pid = self._hand_over(message, fds)
-        if pid == 0:
-            pid = os.fork()
-            if pid == 0:
-                _child(self.control, self.request, list(fds), self.confinement, self.run)
-            if not self.request.detach:
-                self.running.value = pid
-        for fd in fds:
-            os.close(fd)
-        return pid, self.request
-
-    def _hand_over(self, data: bytes, fds: array.array[int]) -> int:
-        """Give the request to the waiting child; 0 if there is none that lives."""
-        pid, door = self.waiting.value, self.door
-        self.waiting.value, self.door = 0, None
-        if self.answers is not None:
-            self.answers.close()
-        self.answers = door
-        if door is None:
-            return 0
-        try:
-            door.sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, fds)])
-        except OSError:
-            self.answers = None
-            door.close()  # which ends it, should it live
-            os.waitpid(pid, 0)
-            return 0
-        return pid
-
-    def began(self) -> bool:
-        """Wait until the child has taken its request; False if it died before it could."""
-        try:
-            return self.answers is None or self.answers.recv(1) == _TAKEN
-        except ConnectionResetError:
-            return False
-
-    def fork_ahead(self) -> None:
-        """Fork the child that will take the next request, unless the slot is full of processes."""
-        ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
-        try:
-            pid = os.fork()
-        except OSError:
-            ours.close()
-        else:
-            if pid == 0:
-                ours.close()
-                self._wait(theirs)
-            self.waiting.value, self.door = pid, ours
-        theirs.close()
-
-    def _wait(self, door: socket.socket) -> NoReturn:
-        data, ancillary, _, _ = door.recvmsg(_LONGEST, _SPACE)
-        if not data:
-            os._exit(0)
-        door.send(_TAKEN)
-        request = self.request if data == _SAME else None
-        fds = _descriptors(ancillary)
-        _child(self.control, request or Request.unpack(data), list(fds), self.confinement, self.run)
-
-
 def _descriptors(ancillary: list[tuple[int, int, bytes]]) -> array.array[int]:
     fds = array.array("i")
     for _, _, payload in ancillary:
@@ -278,16 +176,15 @@ def serve(
     confinement: Confinement,
     run: Runner | None,
 ) -> NoReturn:
-    """Fork for the runner until it goes away.
+    """Fork for the runner until it goes away, where there is no compiled helper to do it.
 
     Args:
         control: where requests come from.
-        shared: a page that the runner sees too: the child that runs and the one that waits.
+        shared: a page that the runner sees too: the child that runs.
         confinement: of the children.
         run: runs drivers; without it only EXEC works.
     """
-    prctl(PR_SET_DUMPABLE, 0)
-    children = _Children(control, shared, confinement, run)
+    running = ctypes.c_int.from_buffer(shared)
     shared.madvise(mmap.MADV_DONTFORK)
     while True:
         data, ancillary, _, _ = control.recvmsg(_LONGEST, _SPACE)
@@ -297,18 +194,20 @@ def serve(
             os.waitpid(_WAIT.unpack(data)[0], 0)
             control.sendall(ChildEnd(0, 0, 0, 0, 0).pack())
             continue
-        pid, request = children.start(data, _descriptors(ancillary))
+        request, fds = Request.unpack(data), _descriptors(ancillary)
+        pid = os.fork()
+        if pid == 0:
+            _child(control, request, list(fds), confinement, run)
+        for fd in fds:
+            os.close(fd)
         if request.detach:
-            error = 0 if children.began() else -errno.ECHILD
-            control.sendall(ChildEnd(0, error, pid, 0, 0).pack())
+            control.sendall(ChildEnd(0, 0, pid, 0, 0).pack())
             continue
-        if request.ahead and confinement.uid is not None:
-            children.fork_ahead()
+        running.value = pid
         _, status, usage = os.wait4(pid, 0)
-        children.running.value = 0
-        error = -errno.ECHILD if os.WIFSIGNALED(status) and not children.began() else 0
+        running.value = 0
         end = ChildEnd(
-            status, error, int(usage.ru_utime * 1e6), int(usage.ru_stime * 1e6), usage.ru_maxrss
+            status, 0, int(usage.ru_utime * 1e6), int(usage.ru_stime * 1e6), usage.ru_maxrss
         )
         control.sendall(end.pack())
 
@@ -328,6 +227,11 @@ def _child(
         os._exit(126)
     if request.kind == EXEC or run is None:
         _exec(request)
+    begin(request, run)
+
+
+def begin(request: Request, run: Runner) -> NoReturn:
+    """Run the driver that a confined child was asked for."""
     if request.env:
         os.environ.clear()
         os.environ.update(_variables(request))

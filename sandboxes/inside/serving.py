@@ -31,7 +31,7 @@ def run(
     config: dict[str, Any],
     stream: tuple[int, int],
     cgroup: dict[str, int] | None,
-    blobs: list[bytes],
+    brought: bytes | None,
     confinement: Confinement,
     first: tuple[Helper, Helper | None],
 ) -> None:
@@ -41,13 +41,13 @@ def run(
         config: as the client sent it.
         stream: descriptors to read frames from and to write them to.
         cgroup: open files of the slot's account; None: look for the container's own.
-        blobs: the compiled helper, if the client brought one.
+        brought: the compiled helper, if the client brought one.
         confinement: of the programs.
         first: the zygote, and the first process of the programs' own process namespace.
     """
     inp, out = stream
     zygote, init = first
-    spawner = _start_spawner(confinement, blobs)
+    spawner = _start_spawner(confinement, brought)
     _order_oom_victims(zygote, spawner)
     prctl(PR_SET_DUMPABLE, 0)
     helpers = tuple(helper.pid for helper in (zygote, spawner, init) if helper is not None)
@@ -55,7 +55,7 @@ def run(
         cgroup = find_cgroup()
     meter: Meter = CgroupMeter(cgroup) if cgroup else ProcessMeter(set(helpers))
     greeting = zygote.control.recv(256)
-    if greeting != b"r":
+    if greeting not in (b"r", b"c"):
         sys.stderr.write(greeting.decode(errors="replace") or "the zygote did not start")
         sys.stderr.flush()
         os._exit(78)
@@ -70,7 +70,8 @@ def run(
     )
     store = Store(config["store"], config["store_bytes"])
     runner = Runner(inp, out, slot, store, (zygote, spawner), config)
-    write_all(out, pack(_hello(config, meter, spawner is not None, confinement)))
+    compiled = (spawner is not None, greeting == b"c")
+    write_all(out, pack(_hello(config, meter, compiled, confinement)))
     runner.serve()
     slot.kill_strangers()
 
@@ -85,7 +86,7 @@ def _order_oom_victims(zygote: Helper, spawner: Helper | None) -> None:
 
 
 def _hello(
-    config: dict[str, Any], meter: Meter, spawner: bool, confinement: Confinement
+    config: dict[str, Any], meter: Meter, compiled: tuple[bool, bool], confinement: Confinement
 ) -> dict[str, Any]:
     hard = {
         name: resource.getrlimit(getattr(resource, name))[1]
@@ -96,20 +97,21 @@ def _hello(
         "python": ".".join(map(str, sys.version_info[:3])),
         "machine": os.uname().machine,
         "meter": meter.name,
-        "spawner": spawner,
+        "spawner": compiled[0],
+        "forker": compiled[1],
         "seccomp": confinement.filters[0] is not None,
         "hard": hard,
         "tools": {tool: shutil.which(tool, path=PATH) for tool in config["tools"]},
     }
 
 
-def _start_spawner(confinement: Confinement, blobs: list[bytes]) -> Helper | None:
+def _start_spawner(confinement: Confinement, brought: bytes | None) -> Helper | None:
     """Start the compiled helper, from the client's copy or the image's; None if there is none."""
     program = -1
     path = SPAWNER
-    if blobs:
+    if brought is not None:
         program = os.memfd_create("spawner", 0)
-        os.write(program, blobs[0])
+        os.write(program, brought)
         path = f"/proc/self/fd/{program}"
     elif not os.access(SPAWNER, os.X_OK):
         return None

@@ -6,6 +6,7 @@ So the zygote runs one small program itself, and its children inherit all of tha
 
 from __future__ import annotations
 
+import functools
 import gc
 import importlib
 import io
@@ -16,11 +17,13 @@ import site
 import socket
 import sys
 import types
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from cascade.sandboxes.inside.confine import Confinement
-from cascade.sandboxes.inside.drivers import run_driver
+from cascade.sandboxes.inside.confine import PR_SET_DUMPABLE, Confinement, prctl
+from cascade.sandboxes.inside.drivers import prepare_main, run_driver
 from cascade.sandboxes.inside.fork import Helper, serve
+from cascade.sandboxes.inside.forker import load, serve_compiled
 
 __all__ = ["COMMON_MODULES", "start_zygote"]
 
@@ -67,8 +70,17 @@ sys.stdin.read()
 """
 
 
-def start_zygote(confinement: Confinement, config: dict[str, Any], close: set[int]) -> Helper:
-    """Fork the zygote from the runner, which must not have read anything secret yet."""
+def start_zygote(
+    confinement: Confinement, config: dict[str, Any], close: set[int], forker: bytes | None
+) -> Helper:
+    """Fork the zygote from the runner, which must not have read anything secret yet.
+
+    Args:
+        confinement: of the programs.
+        config: as the client sent it.
+        close: descriptors that the zygote may not have.
+        forker: the compiled helper, if the client brought one.
+    """
     ours, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     shared = mmap.mmap(-1, mmap.PAGESIZE)
     pid = os.fork()
@@ -76,13 +88,17 @@ def start_zygote(confinement: Confinement, config: dict[str, Any], close: set[in
         ours.close()
         for fd in close:
             os.close(fd)
-        _become(theirs, shared, confinement, config)
+        _become(theirs, shared, confinement, config, forker)
     theirs.close()
     return Helper(pid, ours, shared)
 
 
 def _become(
-    control: socket.socket, shared: mmap.mmap, confinement: Confinement, config: dict[str, Any]
+    control: socket.socket,
+    shared: mmap.mmap,
+    confinement: Confinement,
+    config: dict[str, Any],
+    brought: bytes | None,
 ) -> NoReturn:
     null = os.open("/dev/null", os.O_RDWR)
     for fd in (0, 1, 2):
@@ -94,10 +110,7 @@ def _become(
     sys.path += [folder for folder in site.getsitepackages() if os.path.isdir(folder)]
     sys.path += config.get("python_path", [])
     try:
-        for name in (*COMMON_MODULES, *config["preload"]):
-            importlib.import_module(name)
-        if "numpy" in sys.modules:
-            importlib.import_module("numpy.random")  # numpy 2 loads it late: in every child
+        seed = _preload(config["preload"])
     except ImportError as error:
         control.send(f"cannot preload: {error}".encode()[:200])
         os._exit(1)
@@ -108,15 +121,47 @@ def _become(
         sys.stdout.flush()
     _open_streams()
     del main
+    prepare_main()
     sys.path_importer_cache.clear()
+    library = load(brought)
+    prctl(PR_SET_DUMPABLE, 0)
     gc.collect()
     gc.freeze()
     gc.disable()
-    if "numpy" in sys.modules:
-        os.register_at_fork(after_in_child=_reseed_numpy)
     confinement.join()
-    control.send(b"r")
-    serve(control, shared, confinement, run_driver)
+    control.send(b"r" if library is None else b"c")
+    if library is None:
+        serve(control, shared, confinement, run_driver)
+    serve_compiled(library, control, shared, confinement, run_driver, seed)
+
+
+def _preload(wanted: Sequence[str]) -> Callable[[], object] | None:
+    """Import what programs will find loaded; return what each child must call.
+
+    That is to seed `random`, and stands for all that the interpreter does in a forked child: it
+    makes locks anew that another thread might hold, which writes to 40 pages. None where there are
+    threads, or modules that want more to be done.
+    """
+    hooks: list[dict[str, Any]] = []
+    register = os.register_at_fork
+
+    def registered(**hook: Any) -> None:
+        hooks.append(hook)
+        register(**hook)
+
+    os.register_at_fork = registered
+    try:
+        for name in (*COMMON_MODULES, *wanted):
+            importlib.import_module(name)
+        if "numpy" in sys.modules:
+            importlib.import_module("numpy.random")  # numpy 2 loads it late: in every child
+            os.register_at_fork(after_in_child=_reseed_numpy)
+    finally:
+        os.register_at_fork = register
+    random = sys.modules["random"]
+    if len(os.listdir("/proc/self/task")) > 1 or hooks != [{"after_in_child": random.seed}]:
+        return None
+    return functools.partial(sys.modules["_random"].Random.seed, random.seed.__self__)
 
 
 def _reseed_numpy() -> None:

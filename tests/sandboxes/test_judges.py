@@ -165,6 +165,33 @@ def test_a_broken_judge_is_told_from_one_left_without_an_answer(
     assert found == {right}
 
 
+STRICT = Interactor(
+    py("import sys\nline = sys.stdin.readline().strip()\nsys.exit(42 if line == '7' else 43)\n")
+)
+
+
+@pytest.mark.parametrize(
+    ("source", "right"),
+    [
+        ("print(-1, flush=True)\nwhile True: pass", Status.WRONG_ANSWER),
+        ("print(-1, flush=True)\ninput()", Status.WRONG_ANSWER),
+        ("import os; os._exit(42)", Status.RUNTIME_ERROR),
+        ("while True: pass", Status.TIME_LIMIT),
+        ("print(7, flush=True)\nwhile True: pass", Status.TIME_LIMIT),
+        ("print(7, flush=True)\ninput()", Status.RUNTIME_ERROR),
+    ],
+)
+def test_a_rejection_stands_whatever_follows_and_what_came_before_it_counts(
+    box: Sandbox, source: str, right: Status
+) -> None:
+    """As problemtools has it: what counts is which of the two stopped first."""
+    limits = Limits(cpu_seconds=0.3, wall_seconds=2)
+    found = {
+        box.judge_interactive(py(source), [Case("7")], STRICT, limits).status for _ in range(6)
+    }
+    assert found == {right}
+
+
 MANAGER = py(
     "import sys\n"
     "names = sys.argv[1:]\n"

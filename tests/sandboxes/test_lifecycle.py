@@ -32,7 +32,15 @@ from cascade.sandboxes import (
     Status,
     open_sandbox,
 )
-from cascade.sandboxes.docker import LABEL, DockerBackend, Owner, connect, reap
+from cascade.sandboxes.docker import (
+    IMAGE,
+    IMAGE_VERSION,
+    LABEL,
+    DockerBackend,
+    Owner,
+    connect,
+    reap,
+)
 from cascade.sandboxes.local import LocalBackend
 from cascade.sandboxes.pool import Backend
 from conftest import unavailable
@@ -130,7 +138,7 @@ def test_containers_of_a_dead_owner_are_reaped(engine: Any) -> None:
     ghost = Owner.current()._replace(pid=2**22 - 1, started="1")
     stranger = ghost._replace(boot="another machine")
     made = [
-        engine.api.create_container("cascade-sandbox:1", ["true"], labels={LABEL: str(owner)})["Id"]
+        engine.api.create_container(IMAGE, ["true"], labels={LABEL: str(owner)})["Id"]
         for owner in (ghost, stranger, Owner.current())
     ]
     try:
@@ -465,7 +473,7 @@ def test_opening_reports_what_is_wrong(monkeypatch: pytest.MonkeyPatch, engine: 
     with pytest.raises(SandboxError, match="cascade-sandbox build"):
         open_sandbox("docker", image="cascade-no-such-image:0")
     monkeypatch.setattr("cascade.sandboxes.docker.IMAGE_VERSION", "0")
-    with pytest.raises(SandboxError, match="version '1'"):
+    with pytest.raises(SandboxError, match=f"version '{IMAGE_VERSION}'"):
         open_sandbox("docker")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     with pytest.raises(SandboxError, match=r"apt-get install docker.io[\s\S]*local"):
