@@ -23,7 +23,17 @@ from cascade.sandboxes.inside.repl import converse
 from cascade.sandboxes.inside.tester import KIND as TESTER
 from cascade.sandboxes.inside.tester import run_tests
 
-__all__ = ["CALL", "REPL", "SCRIPT", "SERVE", "TESTER", "TESTS", "prepare_main", "run_driver"]
+__all__ = [
+    "CALL",
+    "REPL",
+    "SCRIPT",
+    "SERVE",
+    "TESTER",
+    "TESTS",
+    "drive",
+    "prepare_main",
+    "run_driver",
+]
 
 SCRIPT, CALL, TESTS, SERVE = 1, 2, 3, 4
 INPUT_FD, RESULT_FD = 3, 4
@@ -43,20 +53,16 @@ def prepare_main() -> None:
 def run_driver(kind: int, argv: list[str]) -> NoReturn:
     """Run the driver `kind` on the program argv[0]; ends the process."""
     gc.enable()
-    driver: Callable[[types.ModuleType, list[str]], None]
-    driver = {
-        SCRIPT: _script,
-        CALL: _call,
-        TESTS: _tests,
-        SERVE: _serve,
-        REPL: converse,
-        TESTER: run_tests,
-    }[kind]
+    finish(lambda: drive(kind, argv))
+
+
+def drive(kind: int, argv: list[str]) -> None:
+    """Run the driver `kind` on the program argv[0]."""
     main = sys.modules["__main__"]
     main.__file__ = sys.argv[0] = argv[0]
     sys.argv += argv[1:]
     sys.path[0] = argv[0].rpartition("/")[0]
-    finish(lambda: driver(main, argv))
+    _DRIVERS[kind](main, argv)
 
 
 def finish(body: Callable[[], None]) -> NoReturn:
@@ -220,3 +226,13 @@ def _serve(main: types.ModuleType, argv: list[str]) -> None:
         except Exception as error:  # noqa: BLE001 - travels to the tests, which may expect it
             data = b"e" + pack([type(error).__name__, str(error)[:500]], dumps)
         answer(data)
+
+
+_DRIVERS: dict[int, Callable[[types.ModuleType, list[str]], None]] = {
+    SCRIPT: _script,
+    CALL: _call,
+    TESTS: _tests,
+    SERVE: _serve,
+    REPL: converse,
+    TESTER: run_tests,
+}

@@ -34,8 +34,9 @@ _HEAD = struct.Struct("<HHII")
 _REPLY = struct.Struct("<iiqqq")
 _WAIT = struct.Struct("<i")
 _SPACE = socket.CMSG_SPACE(16 * array.array("i").itemsize)
+_STRINGS = _HEAD.size + RLIMITS.size
 MAX_REQUEST = 160_000
-_LONGEST = MAX_REQUEST + _HEAD.size + RLIMITS.size
+MAX_MESSAGE = MAX_REQUEST + _STRINGS
 Runner = Callable[[int, list[str]], NoReturn]
 """Runs a driver of the given kind in the child; never returns."""
 
@@ -70,9 +71,8 @@ class Request(NamedTuple):
     def unpack(cls, data: bytes) -> Request:
         """Decode on the helper's side."""
         kind, flags, nargs, nenv = _HEAD.unpack_from(data)
-        start = _HEAD.size + RLIMITS.size
         rlimits = Rlimits(*RLIMITS.unpack_from(data, _HEAD.size))
-        text = data[start:-1].decode("utf-8", "surrogateescape").split("\0")
+        text = data[_STRINGS:-1].decode("utf-8", "surrogateescape").split("\0")
         argv, env = text[1 : 1 + nargs], text[1 + nargs : 1 + nargs + nenv]
         chosen = [bool(flags & flag) for flag in (INET, DETACH, AHEAD)]
         return cls(kind, argv, env, text[0], rlimits, *chosen)
@@ -151,13 +151,13 @@ def child_limits(request: Request, confinement: Confinement, fds: list[int]) -> 
     os.closerange(count, 256)
 
 
-def _variables(request: Request) -> dict[str, str]:
-    return {name: value for name, _, value in (item.partition("=") for item in request.env)}
+def _variables(env: list[str]) -> dict[str, str]:
+    return {name: value for name, _, value in (item.partition("=") for item in env)}
 
 
 def _exec(request: Request) -> NoReturn:
     try:
-        os.execve(request.argv[0], request.argv, _variables(request))
+        os.execve(request.argv[0], request.argv, _variables(request.env))
     except OSError as error:
         os.write(2, f"cannot run {request.argv[0]!r}: {error.strerror}\n".encode())
         os._exit(127)
@@ -187,20 +187,20 @@ def serve(
     running = ctypes.c_int.from_buffer(shared)
     shared.madvise(mmap.MADV_DONTFORK)
     while True:
-        data, ancillary, _, _ = control.recvmsg(_LONGEST, _SPACE)
+        data, ancillary, _, _ = control.recvmsg(MAX_MESSAGE, _SPACE)
         if not data:
             os._exit(0)
         if len(data) == _WAIT.size:
             os.waitpid(_WAIT.unpack(data)[0], 0)
             control.sendall(ChildEnd(0, 0, 0, 0, 0).pack())
             continue
-        request, fds = Request.unpack(data), _descriptors(ancillary)
+        fds = _descriptors(ancillary)
         pid = os.fork()
         if pid == 0:
-            _child(control, request, list(fds), confinement, run)
+            _child(control, data, list(fds), confinement, run)
         for fd in fds:
             os.close(fd)
-        if request.detach:
+        if Request.unpack(data).detach:
             control.sendall(ChildEnd(0, 0, pid, 0, 0).pack())
             continue
         running.value = pid
@@ -214,11 +214,12 @@ def serve(
 
 def _child(
     control: socket.socket,
-    request: Request,
+    data: bytes,
     fds: list[int],
     confinement: Confinement,
     run: Runner | None,
 ) -> NoReturn:
+    request = Request.unpack(data)
     try:
         child_limits(request, confinement, fds)
     except (OSError, ValueError) as error:
@@ -227,12 +228,18 @@ def _child(
         os._exit(126)
     if request.kind == EXEC or run is None:
         _exec(request)
-    begin(request, run)
+    begin(data, run)
+    raise AssertionError("a driver came back")
 
 
-def begin(request: Request, run: Runner) -> NoReturn:
-    """Run the driver that a confined child was asked for."""
-    if request.env:
+def begin(request: bytes, run: Callable[[int, list[str]], None]) -> None:
+    """Run the driver that a confined child was asked for.
+
+    Decodes no more of the request than it needs: every child does this, and pays for each page.
+    """
+    kind, _, nargs, nenv = _HEAD.unpack_from(request)
+    strings = request[_STRINGS:-1].decode("utf-8", "surrogateescape").split("\0")
+    if nenv:
         os.environ.clear()
-        os.environ.update(_variables(request))
-    run(request.kind, request.argv)
+        os.environ.update(_variables(strings[1 + nargs :]))
+    run(kind, strings[1 : 1 + nargs])

@@ -1,7 +1,8 @@
 """The warmed interpreter from which every Python program is forked.
 
-Importing is not enough: the first program also pays for the parser's and the streams' first use.
-So the zygote runs one small program itself, and its children inherit all of that.
+Importing is not enough: the first program also pays for the parser's and the streams' first use,
+for filling caches, and for every page that it writes to first. So the zygote runs a small program
+itself, as a child does, and its children inherit all of that.
 """
 
 from __future__ import annotations
@@ -16,14 +17,14 @@ import signal
 import site
 import socket
 import sys
-import types
 from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
-from cascade.sandboxes.inside.confine import PR_SET_DUMPABLE, Confinement, prctl
-from cascade.sandboxes.inside.drivers import prepare_main, run_driver
-from cascade.sandboxes.inside.fork import Helper, serve
+from cascade.sandboxes.inside.confine import PR_SET_DUMPABLE, Confinement, Rlimits, prctl
+from cascade.sandboxes.inside.drivers import SCRIPT, drive, prepare_main, run_driver
+from cascade.sandboxes.inside.fork import Helper, Request, begin, serve
 from cascade.sandboxes.inside.forker import load, serve_compiled
+from cascade.sandboxes.inside.hugetext import move_code
 
 __all__ = ["COMMON_MODULES", "start_zygote"]
 
@@ -54,7 +55,10 @@ With those of the line of imports that LiveCodeBench puts before each program, o
 `threading` has a hook that runs in each forked child.
 """
 
-_WARM_UP = """
+_POOL_BYTES, _POOL_HEAD = 1 << 14, 48
+_MOST_BLOCKS = _POOL_BYTES // 16
+_FILLERS: list[object] = []
+_WARM_UP = b"""
 import sys
 def solve(values: list[int]) -> int:
     return sum(v * v for v in values if v % 2 == 0)
@@ -114,20 +118,19 @@ def _become(
     except ImportError as error:
         control.send(f"cannot preload: {error}".encode()[:200])
         os._exit(1)
+    _rehearse()
     _open_streams()
-    main = types.ModuleType("__main__")
-    for _ in range(2):
-        exec(compile(_WARM_UP, "<warm-up>", "exec", dont_inherit=True), main.__dict__)
-        sys.stdout.flush()
-    _open_streams()
-    del main
     prepare_main()
     sys.path_importer_cache.clear()
     library = load(brought)
+    if seed is not None:
+        seed()  # the first time is the dearest, here too
+    move_code()
     prctl(PR_SET_DUMPABLE, 0)
     gc.collect()
     gc.freeze()
     gc.disable()
+    _fill_pools()
     confinement.join()
     control.send(b"r" if library is None else b"c")
     if library is None:
@@ -162,6 +165,47 @@ def _preload(wanted: Sequence[str]) -> Callable[[], object] | None:
     if len(os.listdir("/proc/self/task")) > 1 or hooks != [{"after_in_child": random.seed}]:
         return None
     return functools.partial(sys.modules["_random"].Random.seed, random.seed.__self__)
+
+
+def _rehearse() -> None:
+    """Run a small program as a child does, often enough for the interpreter to adapt the code."""
+    null = os.dup(0)
+    program, text = os.memfd_create("rehearsal"), os.memfd_create("input")
+    os.write(program, _WARM_UP)
+    os.write(text, b"1 2 3\n")
+    os.dup2(text, 0)
+    request = Request(SCRIPT, [f"/proc/self/fd/{program}"], [], "/", Rlimits(1, 1, 1, 1, 1)).pack()
+    path = sys.path.copy()
+    for _ in range(10):
+        os.lseek(0, 0, os.SEEK_SET)
+        _open_streams()
+        prepare_main()
+        begin(request, drive)
+        sys.stdout.flush()
+        sys.path[:] = path
+    os.dup2(null, 0)
+    for fd in (null, program, text):
+        os.close(fd)
+
+
+def _fill_pools() -> None:
+    """Fill the holes of the interpreter's small-object pools.
+
+    What a child allocates would otherwise lie scattered over pages that it shares with the zygote,
+    each of which would be copied. Behind this it goes to the first page of a fresh pool of its
+    size. Sizes are those of CPython 3.11 and later; wrong ones would cost speed only.
+    """
+    for size in range(16, 513, 16):
+        for number in range(_MOST_BLOCKS):
+            if size == 16:
+                made: object = object()
+            elif size == 32:
+                made = float(number)
+            else:
+                made = bytes(size - 33)
+            _FILLERS.append(made)
+            if id(made) % _POOL_BYTES == _POOL_HEAD:
+                break
 
 
 def _reseed_numpy() -> None:
