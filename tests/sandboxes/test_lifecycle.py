@@ -32,15 +32,7 @@ from cascade.sandboxes import (
     Status,
     open_sandbox,
 )
-from cascade.sandboxes.docker import (
-    IMAGE,
-    IMAGE_VERSION,
-    LABEL,
-    DockerBackend,
-    Owner,
-    connect,
-    reap,
-)
+from cascade.sandboxes.docker import IMAGE, LABEL, DockerBackend, Owner, connect, reap
 from cascade.sandboxes.local import LocalBackend
 from cascade.sandboxes.pool import Backend
 from conftest import unavailable
@@ -473,7 +465,7 @@ def test_opening_reports_what_is_wrong(monkeypatch: pytest.MonkeyPatch, engine: 
     with pytest.raises(SandboxError, match="cascade-sandbox build"):
         open_sandbox("docker", image="cascade-no-such-image:0")
     monkeypatch.setattr("cascade.sandboxes.docker.IMAGE_VERSION", "0")
-    with pytest.raises(SandboxError, match=f"version '{IMAGE_VERSION}'"):
+    with pytest.raises(SandboxError, match=r"version '\d+', .* needs '0'"):
         open_sandbox("docker")
     monkeypatch.setenv("DOCKER_HOST", "unix:///nowhere/docker.sock")
     with pytest.raises(SandboxError, match=r"apt-get install docker.io[\s\S]*local"):
