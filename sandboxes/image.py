@@ -18,6 +18,7 @@ import docker.errors
 from cascade.errors import SandboxError
 from cascade.sandboxes.docker import IMAGE, IMAGE_VERSION, connect
 from cascade.sandboxes.languages import find_language
+from cascade.sandboxes.toolchain import HELPER_FLAGS
 
 __all__ = ["DEFAULT_LANGUAGES", "build_image", "packages_for"]
 
@@ -29,8 +30,7 @@ MIRROR = "http://deb.debian.org/debian"
 SETUP = r"""set -eu
 cd /opt/cascade
 if command -v gcc >/dev/null; then
-  gcc -O2 -static -s -o spawner spawner.c
-  gcc -O2 -shared -fPIC -s -o forker.so spawner.c
+@HELPERS@
 fi
 if command -v g++ >/dev/null; then
   for standard in gnu++17 gnu++20; do
@@ -60,7 +60,12 @@ version() {
   version javascript node --version
   for package in ${EXTRA-}; do dpkg-query -W -f '${Package}=${Version}\n' "$package"; done
 } > versions
-"""
+""".replace(
+    "@HELPERS@",
+    "\n".join(
+        f"  gcc {' '.join(flags)} -o {name} spawner.c" for name, flags in HELPER_FLAGS.items()
+    ),
+)
 
 
 def packages_for(languages: Sequence[str], numpy: bool) -> list[str]:

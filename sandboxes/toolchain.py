@@ -22,13 +22,14 @@ from pathlib import Path
 from cascade.errors import SandboxError
 from cascade.sandboxes.languages import LANGUAGES, TOOLS
 
-__all__ = ["PCH_STANDARDS", "HostTools", "host_tools"]
+__all__ = ["HELPER_FLAGS", "PCH_STANDARDS", "HostTools", "compile_helpers", "host_tools"]
 
 PCH_STANDARDS = ("gnu++17", "gnu++20")
 HELPER_FLAGS = {
     "spawner": ("-O2", "-static", "-s"),
     "forker.so": ("-O2", "-shared", "-fPIC", "-s"),
 }
+"""What `spawner.c` is made into, and how."""
 PCH_FOLDER = "/opt/cascade/pch"
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 

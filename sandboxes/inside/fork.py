@@ -147,8 +147,8 @@ def child_limits(request: Request, confinement: Confinement, fds: list[int]) -> 
     os.chdir(request.cwd)
     request.rlimits.apply()
     confinement.enter(request.inet)
-    make_dumpable()
     os.closerange(count, 256)
+    make_dumpable()  # last: others of its user may now look into it
 
 
 def _variables(env: list[str]) -> dict[str, str]:

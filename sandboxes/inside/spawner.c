@@ -240,9 +240,11 @@ static void become(const struct forker *forker, int *fds, int count) {
   complaints = forker->control;
   prepare((const struct request *)buffer, forker->config, fds, count,
           buffer + sizeof(struct request));
-  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0); /* Its own /proc files, which the change of user took. */
   if (syscall(SYS_close_range, count, ~0U, 0) != 0)
     for (int fd = count; fd < 256; fd++) close(fd);
+  /* Its own /proc files, which the change of user took; last, as others of that user may now look
+   * into it. */
+  prctl(PR_SET_DUMPABLE, 1, 0, 0, 0);
 }
 
 /* Gives the request to the waiting child; returns its process id, or 0 if there is none alive. */

@@ -7,6 +7,7 @@ itself, as a child does, and its children inherit all of that.
 
 from __future__ import annotations
 
+import fcntl
 import functools
 import gc
 import importlib
@@ -92,7 +93,10 @@ def start_zygote(
         ours.close()
         for fd in close:
             os.close(fd)
-        _become(theirs, shared, confinement, config, forker)
+        # Out of the way of a child's own descriptors: it may have to complain while it takes them.
+        control = socket.socket(fileno=fcntl.fcntl(theirs, fcntl.F_DUPFD_CLOEXEC, 64))
+        theirs.close()
+        _become(control, shared, confinement, config, forker)
     theirs.close()
     return Helper(pid, ours, shared)
 

@@ -10,7 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from cascade.sandboxes import Case, Program, Sandbox, Status, open_sandbox
+from cascade.sandboxes import Case, Limits, Program, Sandbox, Status, open_sandbox
+from cascade.sandboxes.inside.drivers import CALL
+from cascade.sandboxes.link import SlotLostError
+from cascade.sandboxes.slot import Run
 from cascade.sandboxes.toolchain import HostTools, host_tools
 from conftest import ROOT
 from sandbox_cases.good import judge_good
@@ -40,6 +43,17 @@ def test_a_program_finds_a_main_module_of_its_own(box: Sandbox) -> None:
     expected = ["['gc', 'os', 'sys'] __main__", "True True", "True 0 True", "4"]
     for _ in range(3):
         assert _lines(box, source) == expected
+
+
+@pytest.mark.parametrize("spec", [None, b"{}"])
+def test_a_child_that_cannot_be_confined_loses_the_slot(cell: Sandbox, spec: bytes | None) -> None:
+    """With five descriptors as with three: its complaint goes none of their ways."""
+    run = Run(("@/p/main.py",), Limits(), driver=CALL, spec=spec, cwd="/nowhere")
+    with cell._pool.slot() as slot:
+        slot.put("p", (("main.py", b"print(1)"),), executable=False)
+        with pytest.raises(SlotLostError, match="cannot confine the child: No such file"):
+            slot.run(run)
+    assert judge_good(cell).accepted
 
 
 def test_threads_signals_and_children_work(box: Sandbox) -> None:
