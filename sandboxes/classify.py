@@ -35,7 +35,7 @@ def classify(raw: Raw, limits: Limits) -> tuple[Status, str]:
         return Status.MEMORY_LIMIT, "an allocation was refused"
     if raw.killed_by == "cpu" or ended_by == signal.SIGXCPU:
         return Status.TIME_LIMIT, f"more than {limits.cpu_seconds:g} s of CPU time"
-    if raw.killed_by == "wall":
+    if raw.killed_by in ("wall", "idle"):
         return Status.WALL_LIMIT, f"not ended after {limits.wall:g} s"
     if raw.killed_by == "output":
         return Status.OUTPUT_LIMIT, f"more than {limits.output_bytes:,} bytes of output"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 
 from cascade.errors import SandboxError
@@ -22,6 +22,7 @@ from cascade.sandboxes.verdicts import Outcome, Status
 __all__ = ["Company"]
 
 _FEEDBACK = ("feedback/judgemessage.txt", "feedback/score.txt")
+_PATIENCE = 20
 _CONTROL = Program("python", "def __getattr__(name):\n    return lambda *a, **k: '\\0control'\n")
 
 
@@ -73,8 +74,8 @@ class Company:
                 channels=(None,),
                 extra_processes=built.extra_processes,
             )
-            mine = replace(run, channels=(None,))
-            *ends, last = converse([Part(slot, mine), Part(helper, judge)], [((0, 0), (1, 0))])
+            parts = _trial([Part(slot, replace(run, channels=(None,)))], Part(helper, judge))
+            *ends, last = converse(parts, [((0, 0), (1, 0))])
         return _together(ends, last, run.limits, interactor.rule(last.raw))
 
     def manage(self, slot: Slot, built: Built, run: Run, manager: Manager, case: Case) -> Outcome:
@@ -98,12 +99,12 @@ class Company:
                 channels=tuple(names),
                 extra_processes=judge.extra_processes,
             )
-            parts = []
+            copies = []
             for i, place in enumerate([slot, *others]):
                 built.place(place)
-                parts.append(Part(place, _copy(run, manager, i)))
+                copies.append(Part(place, _copy(run, manager, i)))
             wires = [((i, 0), (count, i)) for i in range(count)]
-            *ends, last = converse([*parts, Part(helper, chief)], wires)
+            *ends, last = converse(_trial(copies, Part(helper, chief)), wires)
         return _together(ends, last, run.limits, manager.rule(last.raw))
 
     def test(self, slot: Slot, run: Run, tests: str, limits: Limits) -> Outcome:
@@ -150,6 +151,21 @@ def _copy(run: Run, manager: Manager, index: int) -> Run:
     return replace(run, argv=argv, stdin=b"", channels=(("from", "to"),))
 
 
+def _trial(parts: Sequence[Part], judge: Part) -> list[Part]:
+    """Let the programs and their judge wait for each other without a charge.
+
+    A program's wall limit holds for the time in which it is its turn, and for the time in which
+    nothing happens. What the runners let it wait beyond that bounds those who keep a judge busy for
+    ever; the judge is given more, so that it is never stopped before them.
+    """
+    most = max(_PATIENCE * parts[0].run.limits.wall, judge.run.limits.wall)
+    tried = [replace(p, run=replace(p.run, waits=most), idle=p.run.limits.wall) for p in parts]
+    limits = judge.run.limits
+    patient = replace(limits, wall_seconds=2 * most + limits.wall)
+    run = replace(judge.run, limits=patient, waits=most)
+    return [*tried, replace(judge, run=run, judges=True, idle=limits.wall)]
+
+
 def _ruled(outcome: Outcome, ruling: Ruling) -> Outcome:
     return replace(outcome, status=ruling.status, score=ruling.score, reason=ruling.message)
 
@@ -166,6 +182,11 @@ def _together(ends: list[Ended], judge: Ended, limits: Limits, ruling: Ruling) -
     for end in ends:
         status, reason = classify(end.raw, limits)
         if status is not Status.ACCEPTED and not (rejected and judge.place < end.place):
+            if status is Status.WALL_LIMIT:
+                reason = (
+                    f"kept the judge waiting for {limits.wall:g} s: asleep, its output not "
+                    "flushed, or waiting for what the judge does not send"
+                )
             return outcome_of(end.raw, status, reason)
     outcome = outcome_of(ends[0].raw, Status.ACCEPTED)
     if ruling.status is Status.BAD_TASK and judge.raw.heard_end:

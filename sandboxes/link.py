@@ -168,6 +168,11 @@ class Link:
                 raise self.lost(header["reason"])
         return frames
 
+    def check_silence(self, seconds: float) -> None:
+        """Raise SlotLostError for a runner that has said nothing for too long."""
+        if seconds > self._silence:
+            raise self.lost(f"silent for {seconds:.0f} s")
+
     def lost(self, reason: str) -> SlotLostError:
         """Build the error for a runner that cannot be used any more."""
         details = self.place.diagnose()

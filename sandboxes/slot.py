@@ -18,6 +18,8 @@ __all__ = ["Raw", "Run", "Slot"]
 
 _WINDOW_RUNS = 8
 _WINDOW_BYTES = 1 << 20
+_OPTIONS = ["executable", "collect", "store", "keep", "inet", "env", "cwd", "channels", "waits"]
+"""Fields of a run that its frame leaves out where they are empty."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,6 +53,8 @@ class Run:
     """Live streams: None for the standard ones, else names of two pipes in the box."""
     served: bool = False
     """A live stream on descriptors 3 and 4, for the driver that answers calls."""
+    waits: float = 0.0
+    """Seconds beyond the wall limit for which it may wait for what others say (conversations)."""
     extra_processes: int = 0
 
     def frame(self, ident: int, hello: Mapping[str, Any], lent: int) -> tuple[Header, bytes]:
@@ -67,7 +71,7 @@ class Run:
             "lent": lent,
             "rlimits": kernel_limits(self.limits, hello, self.extra_processes, self.driver),
         }
-        for key in ("executable", "collect", "store", "keep", "inet", "env", "cwd", "channels"):
+        for key in _OPTIONS:
             value = getattr(self, key)
             if value:
                 header[key] = value

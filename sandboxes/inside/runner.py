@@ -7,6 +7,7 @@ kernel kills everything that is left in its process namespace.
 from __future__ import annotations
 
 import collections
+import functools
 import os
 import shutil
 import time
@@ -25,7 +26,7 @@ from cascade.sandboxes.inside.supervise import (
     Supervision,
     Watch,
 )
-from cascade.sandboxes.inside.wire import Header, Inbox, pack, write_all
+from cascade.sandboxes.inside.wire import Header, Inbox, encode, join, pack, write_all
 
 __all__ = ["Runner"]
 
@@ -65,6 +66,7 @@ class Runner:
         self.active = 0
         """Number of the run that is under way, or was last."""
         self.early: list[tuple[Header, bytes]] = []
+        self.watched: Supervision | None = None
         self.interpreter: Interpreter | None = None
         self.base = 0
 
@@ -98,6 +100,9 @@ class Runner:
             op = header["op"]
             if op == "in":
                 self.take_input(header, body)
+            elif op == "stop":
+                if self.watched is not None and header["for"] == self.active:
+                    self.watched.stop(header["reason"])
             elif op == "cancel":
                 self.drop_queue()
             else:
@@ -126,10 +131,12 @@ class Runner:
         elif ident > self.active:
             self.early.append((header, body))
 
-    def beat(self) -> None:
-        """Show the client now and then that a long run is watched."""
+    def beat(self, busy: bool = False) -> None:
+        """Show the client now and then that a long run is watched, and that it is no idle one."""
         if self.held:
             self.flush()
+        if busy:
+            self.send({"op": "busy"})
         now = time.monotonic()
         if now >= self.next_beat:
             self.next_beat = now + self.beat_seconds
@@ -198,7 +205,13 @@ class Runner:
 
     def start(self, header: Header, data: bytes) -> Facts:
         """Make the descriptors, ask a helper for the process, and watch it."""
-        watch = Watch(header["cpu"], header["wall"], header["memory"], header["output"])
+        watch = Watch(
+            header["cpu"],
+            header["wall"],
+            header["memory"],
+            header["output"],
+            header.get("waits", 0.0),
+        )
         interactive: list[list[str] | None] = header.get("channels", [])
         driver: int = header.get("driver", EXEC)
         request = Request(
@@ -230,7 +243,7 @@ class Runner:
         for head, piece in early:
             self.take_input(head, piece)
         helper = self.spawner if driver == EXEC else self.zygote
-        supervision = Supervision(
+        self.watched = Supervision(
             self.slot,
             helper,
             watch,
@@ -242,9 +255,9 @@ class Runner:
             self.beat,
         )
         try:
-            return supervision.run(request, fds, outputs)
+            return self.watched.run(request, fds, outputs)
         finally:
-            self.channels = []
+            self.channels, self.watched = [], None
             for fd in outputs:
                 if fd >= 0:
                     os.close(fd)
@@ -290,7 +303,9 @@ class Runner:
 
     def forward(self, index: int, data: bytes) -> None:
         """Send what an interactive program wrote; empty at its end."""
-        self.send({"op": "out", "ch": index}, data)
+        if self.held:
+            self.flush()
+        write_all(self.out, join(_out_head(index), data))
 
     def resolve(self, argv: list[str]) -> list[str]:
         """Make the program's path absolute: `@/` stands for the store, names are looked up."""
@@ -391,6 +406,12 @@ class Runner:
         if self.interpreter is not None:
             self.interpreter.close()
             self.interpreter = None
+
+
+@functools.cache
+def _out_head(index: int) -> bytes:
+    """The header of what a live stream says: many small frames have the same."""
+    return encode({"op": "out", "ch": index})
 
 
 def _cut(table: list[list[Any]], body: bytes) -> list[tuple[str, bytes]]:

@@ -13,6 +13,7 @@ from dataclasses import dataclass, field
 from cascade.sandboxes.inside.box import Box
 from cascade.sandboxes.inside.fork import ChildEnd, Helper
 from cascade.sandboxes.inside.meter import Meter, RunDelay, descendants, is_ending
+from cascade.sandboxes.inside.turns import Turns, unread
 
 __all__ = ["Channel", "Facts", "Slot", "Watch"]
 
@@ -33,6 +34,8 @@ class Channel:
     """The program's input, or -1 once it was closed."""
     pending: bytearray = field(default_factory=bytearray)
     """Input that the program has not taken yet."""
+    polled: bool = False
+    """The program's input is full; the poll tells when it takes more."""
     closing: bool = False
     """The client will send no more."""
     heard_end: bool = False
@@ -47,6 +50,8 @@ class Watch:
     wall: float
     memory: int
     output: int
+    waits: float = 0.0
+    """How long it may wait for others, beyond `wall`."""
 
 
 @dataclass
@@ -55,7 +60,7 @@ class Facts:
 
     end: ChildEnd
     killed_by: str
-    """The limit at which the runner stopped it: "", "cpu", "wall", "memory", "output", "client"."""
+    """What it was stopped for: "", "cpu", "wall", "memory", "output", or the client's reason."""
     cpu: float
     wall: float
     oom_kills: int
@@ -183,7 +188,7 @@ class Supervision:
         client_fd: int,
         forward: Callable[[int, bytes], None],
         keep: bool,
-        beat: Callable[[], None],
+        beat: Callable[[bool], None],
     ) -> None:
         self.slot, self.helper, self.watch, self.keep = slot, helper, watch, keep
         self.channels, self.forward = channels, forward
@@ -197,6 +202,11 @@ class Supervision:
         self.peak = 0
         self.poll = select.poll()
         self.held_up = 0.0
+        self.turns = Turns(watch.waits)
+
+    def stop(self, reason: str) -> None:
+        """Stop the program at the next occasion, unless it is being stopped already."""
+        self.killed_by = self.killed_by or reason
 
     def run(self, request: bytes, fds: list[int], outputs: list[int]) -> Facts:
         """Start the process with `fds` as 0, 1, 2, …; read `outputs` (stdout, stderr, result)."""
@@ -216,6 +226,7 @@ class Supervision:
         self.cpu_start, self.own_start = meter.cpu(), time.process_time()
         self.delay_start = self.slot.delay.read()
         self.start = time.perf_counter()
+        self.turns.begin(self.start)
         try:
             self.helper.start(request, fds)
         except OSError as error:
@@ -296,18 +307,19 @@ class Supervision:
 
     def _look(self, now: float) -> float:
         """Check the account; return how long it cannot run out."""
-        self.beat()
         slot, watch = self.slot, self.watch
         cpu = slot.meter.cpu() - self.cpu_start
+        self.beat(self.turns.is_busy(now, lambda: cpu - self._own_cpu() + self._waiting()))
         if cpu >= watch.cpu:
             cpu -= self._own_cpu()
         if cpu >= watch.cpu:
             self.killed_by = "cpu"
             return 0.0
-        wall_left = watch.wall - (now - self.start) + self.held_up
+        wall = watch.wall + self.turns.waited(now) - (now - self.start)
+        wall_left = wall + self.held_up
         if wall_left <= 0:
             self.held_up = min(self._waiting(), watch.wall * _PATIENCE)
-            wall_left = watch.wall - (now - self.start) + self.held_up
+            wall_left = wall + self.held_up
             if wall_left <= 0.001:
                 self.killed_by = "wall"
                 return 0.0
@@ -350,6 +362,8 @@ class Supervision:
                 data = os.read(fd, _CHUNK)
                 self.forward(index, data)
                 self.said += len(data)
+                if self.watch.waits and not unread(channel.write_fd):
+                    self.turns.pass_on()
                 if self.said > self.watch.output and not self.killed_by:
                     self.killed_by = "output"
                 if not data:
@@ -366,18 +380,21 @@ class Supervision:
                 self._feed(channel)
 
     def _feed(self, channel: Channel) -> None:
+        self.turns.take()
         try:
             while channel.pending:
                 sent = os.write(channel.write_fd, channel.pending[:_CHUNK])
                 del channel.pending[:sent]
         except BlockingIOError:
             self.poll.register(channel.write_fd, select.POLLOUT)
+            channel.polled = True
             return
         except OSError:  # nobody reads it any more
             channel.pending.clear()
             channel.closing = True
-        with contextlib.suppress(KeyError):
+        if channel.polled:
             self.poll.unregister(channel.write_fd)
+            channel.polled = False
         if channel.closing:
             # In this order: one that ends in between is not read any more.
             channel.heard_end = not is_ending(self.helper.child()) and _is_read(channel.write_fd)

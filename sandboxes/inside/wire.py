@@ -2,23 +2,43 @@
 
 from __future__ import annotations
 
+import functools
 import json
 import os
 import struct
 from typing import Any
 
-__all__ = ["Header", "Inbox", "pack", "write_all"]
+__all__ = ["Header", "Inbox", "encode", "join", "pack", "write_all"]
 
 Header = dict[str, Any]
 LENGTHS = struct.Struct("<II")
 MAX_HEADER = 8 << 20
 MAX_BODY = 1 << 30
+_SHORT = 48
+"""Bytes of a header that is worth remembering: a conversation has the same few, over and over."""
+_to_json = json.JSONEncoder(separators=(",", ":")).encode
+
+
+def encode(header: Header) -> bytes:
+    """Encode a header, for `join`."""
+    return _to_json(header).encode()
+
+
+def join(head: bytes, body: bytes) -> bytes:
+    """Put an encoded header and a body into one frame."""
+    return b"".join((LENGTHS.pack(len(head), len(body)), head, body))
 
 
 def pack(header: Header, body: bytes = b"") -> bytes:
     """Encode one frame."""
-    head = json.dumps(header, separators=(",", ":")).encode()
-    return b"".join((LENGTHS.pack(len(head), len(body)), head, body))
+    return join(encode(header), body)
+
+
+@functools.lru_cache(maxsize=64)
+def _decode_short(head: bytes) -> Header:
+    """Decode a header that may come again; whoever gets it must not change it."""
+    header: Header = json.loads(head)
+    return header
 
 
 def write_all(fd: int, data: bytes) -> None:
@@ -61,7 +81,8 @@ class Inbox:
             if have < self._needed:
                 break
             middle = start + LENGTHS.size + head
-            header = json.loads(buffer[start + LENGTHS.size : middle])
+            text = buffer[start + LENGTHS.size : middle]
+            header = _decode_short(text) if head <= _SHORT else json.loads(text)
             frames.append((header, buffer[middle : middle + body]))
             start = middle + body
         self._parts = [buffer[start:]] if start < len(buffer) else []

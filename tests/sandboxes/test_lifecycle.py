@@ -38,6 +38,7 @@ from cascade.sandboxes.pool import Backend
 from conftest import unavailable
 from sandbox_cases.good import GOOD, judge_good
 from sandbox_cases.ordinary_user import run_as_nobody
+from sandbox_cases.processes import runner_pids
 
 
 @pytest.fixture(scope="module")
@@ -259,8 +260,7 @@ def test_a_stalled_engine_ends_in_a_fault_and_not_in_a_hang() -> None:
     backend = open_backend("local", workers=1, retries=0, silence_seconds=2.0, spare=False)
     with Sandbox(backend) as box:
         assert judge_good(box).accepted
-        pids = [int(p) for p in _runner_pids()]
-        for pid in pids:
+        for pid in runner_pids():
             os.kill(pid, signal.SIGSTOP)
         start = time.monotonic()
         report = box.judge(GOOD, [Case("1 2", "3")])
@@ -281,17 +281,6 @@ def test_a_long_run_is_not_taken_for_a_lost_slot(kind: str) -> None:
             assert session.python("import time; time.sleep(6)").state == "ok"
 
 
-def _runner_pids() -> list[str]:
-    """The runners of this process's local slots: children of its children."""
-    found: list[str] = []
-    for child in Path(f"/proc/{os.getpid()}/task").glob("*/children"):
-        for pid in child.read_text().split():
-            command = Path(f"/proc/{pid}/cmdline").read_bytes()
-            if b"marshal.loads" in command:
-                found += Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
-    return found
-
-
 @pytest.mark.parametrize("kind", ["docker", "local"])
 def test_worn_out_slots_are_replaced_behind_the_callers(kind: str) -> None:
     """Recycling after so many runs loses no run."""
@@ -306,7 +295,7 @@ def test_a_helper_that_dies_costs_the_slot_and_no_verdict() -> None:
     """The zygote is killed from outside; the run goes to a fresh slot."""
     with Sandbox(open_backend("local", workers=1)) as box:
         assert judge_good(box).accepted
-        for runner in _runner_pids():
+        for runner in runner_pids():
             for pid in Path(f"/proc/{runner}/task/{runner}/children").read_text().split():
                 os.kill(int(pid), signal.SIGKILL)
         report = judge_good(box)
@@ -328,7 +317,7 @@ def test_a_child_that_dies_before_its_request_costs_nothing() -> None:
             assert judge_good(box).accepted
             waiting = [
                 grandchild
-                for runner in _runner_pids()
+                for runner in runner_pids()
                 for helper in _children(runner)
                 for grandchild in _children(helper)
             ]
