@@ -1,4 +1,4 @@
-"""Slots in hardened containers, driven over the attach stream."""
+"""Slots in hardened containers, driven over a socket or, where none can be had, the attach stream."""
 
 from __future__ import annotations
 
@@ -14,6 +14,7 @@ import requests
 
 from cascade.errors import SandboxError
 from cascade.sandboxes.bootstrap import LOADER, OPTIONS, payload
+from cascade.sandboxes.door import DOOR, Door
 from cascade.sandboxes.link import Demultiplexer, Link
 from cascade.sandboxes.settings import (
     ENVIRONMENT,
@@ -142,10 +143,15 @@ class _Container:
         self._api = client.api
         self.ident = ident
         self._response: Any = None
+        self._unheard: socket.socket | None = None
 
     def hold(self, response: Any) -> None:
         """Keep the attach response alive: collecting it would close the socket."""
         self._response = response
+
+    def leave(self, attached: socket.socket) -> None:
+        """Listen to the attach stream no more, unless there is something to diagnose."""
+        self._unheard = attached
 
     def destroy(self) -> None:
         """Remove the container; its end of the stream closing has usually done so."""
@@ -158,7 +164,9 @@ class _Container:
             if part is not None:
                 with contextlib.suppress(ValueError, OSError):
                     part.close()
-        self._response = None
+        if self._unheard is not None:
+            self._unheard.close()
+        self._response = self._unheard = None
 
     def diagnose(self) -> str:
         """Say what the engine knows."""
@@ -169,7 +177,16 @@ class _Container:
         except (docker.errors.APIError, requests.exceptions.RequestException, OSError) as error:
             return f"the Docker engine does not answer: {type(error).__name__}"
         oom = ", out of memory" if state.get("OOMKilled") else ""
-        return f"container {self.ident[:12]} {state['Status']}, exit {state['ExitCode']}{oom}"
+        text = f"container {self.ident[:12]} {state['Status']}, exit {state['ExitCode']}{oom}"
+        return text + self._last_words()
+
+    def _last_words(self) -> str:
+        stream = Demultiplexer()
+        with contextlib.suppress(OSError):
+            while self._unheard is not None and (data := self._unheard.recv(1 << 16)):
+                stream.feed(data)
+        said = stream.stderr.decode(errors="replace").strip()
+        return f"; it said: {said}" if said else ""
 
 
 class DockerBackend:
@@ -186,6 +203,8 @@ class DockerBackend:
         self.client = connect()
         self.image = config.image or IMAGE
         self._owner = str(Owner.current())
+        self._doors = self.client.api.base_url == "http+docker://localhost" and not config.runtime
+        """Whether a container may call this process: it is on this machine, and no gVisor."""
         try:
             self.versions = self._check_image()
             reap(self.client)
@@ -232,12 +251,29 @@ class DockerBackend:
             SandboxError: the engine refused.
         """
         uid = fresh_uid()
+        door = self._door()
         try:
-            return self._open(uid)
+            try:
+                return self._open(uid, door)
+            except docker.errors.APIError as error:
+                if door is None or "bind source path" not in str(error):
+                    raise
+                self._doors = False  # the engine sees other folders than this process
+                return self._open(uid, None)
         except (docker.errors.APIError, requests.exceptions.RequestException, OSError) as error:
             raise SandboxError(f"the Docker engine cannot start a slot: {error}") from error
+        finally:
+            if door is not None:
+                door.close()
 
-    def _open(self, uid: int) -> Link:
+    def _door(self) -> Door | None:
+        try:
+            return Door() if self._doors else None
+        except OSError:  # no folder to be had, or its path is too long for a socket
+            self._doors = False
+            return None
+
+    def _open(self, uid: int, door: Door | None) -> Link:
         api = self.client.api
         created = api.create_container(
             self.image,
@@ -249,7 +285,7 @@ class DockerBackend:
             environment=ENVIRONMENT,
             network_disabled=True,
             labels={LABEL: self._owner},
-            host_config=self._host_config(uid),
+            host_config=self._host_config(uid, [] if door is None else [door.mount()]),
         )
         container = _Container(self.client, created["Id"])
         sock: socket.socket | None = None
@@ -261,7 +297,13 @@ class DockerBackend:
             sock = getattr(response, "_sock", response)
             api.start(created["Id"])
             link = Link(sock, container, Demultiplexer(), self.config.silence_seconds)
-            link.send_raw(payload("boot", slot_config(self.config, uid), []))
+            config = slot_config(self.config, uid)
+            if door is not None:
+                config["door"] = DOOR
+            link.send_raw(payload("boot", config, []))
+            if door is not None and link.is_called(door.sock):
+                container.leave(sock)
+                link = Link(door.admit(), container, None, self.config.silence_seconds)
         except BaseException:
             if sock is not None:
                 sock.close()
@@ -269,7 +311,7 @@ class DockerBackend:
             raise
         return link
 
-    def _host_config(self, uid: int) -> dict[str, Any]:
+    def _host_config(self, uid: int, mounts: list[docker.types.Mount]) -> dict[str, Any]:
         config = self.config
         memory = config.memory_bytes + OVERHEAD_BYTES
         box = f"size={config.disk_bytes},nr_inodes={config.inodes},mode=0755,uid={uid},gid={uid}"
@@ -297,6 +339,7 @@ class DockerBackend:
             log_config={"Type": "none", "Config": {}},
             auto_remove=True,
             ipc_mode="private",
+            mounts=mounts,
             runtime=config.runtime,
         )
         return result

@@ -168,6 +168,24 @@ class Link:
                 raise self.lost(header["reason"])
         return frames
 
+    def is_called(self, door: socket.socket) -> bool:
+        """Wait for the first frame; True if someone comes to `door` before it.
+
+        Raises:
+            SlotLostError: the runner ended or fell silent.
+        """
+        poll = select.poll()
+        poll.register(self._sock, select.POLLIN)
+        poll.register(door, select.POLLIN)
+        while not self._frames:
+            ready = [fd for fd, _ in poll.poll(self._silence * 1000)]
+            if not ready:
+                raise self.lost(f"silent for {self._silence:g} s")
+            if door.fileno() in ready:
+                return True
+            self._take()
+        return False
+
     def check_silence(self, seconds: float) -> None:
         """Raise SlotLostError for a runner that has said nothing for too long."""
         if seconds > self._silence:

@@ -26,7 +26,8 @@ class Limits:
     cpu_seconds: float = 2.0
     """CPU time of the whole process tree, from the kernel's account of the slot."""
     wall_seconds: float | None = None
-    """Elapsed time, less what the processes spent waiting for a busy CPU.
+    """Elapsed time, less what the processes spent waiting for a busy CPU, or for the others in a
+    conversation.
 
     None: the larger of 3 × `cpu_seconds` and `cpu_seconds` + 2.
     """

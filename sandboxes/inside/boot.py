@@ -6,6 +6,7 @@ import fcntl
 import importlib
 import os
 import signal
+import socket
 from typing import Any
 
 from cascade.sandboxes.inside.confine import (
@@ -32,7 +33,24 @@ def main(config: dict[str, Any], blobs: list[bytes]) -> None:
     os.dup2(null, 0)
     os.dup2(null, 1)
     os.close(null)
+    inp, out = _direct(config.get("door", ""), (inp, out))
     serve(config, inp, out, None, blobs)
+
+
+def _direct(door: str, stream: tuple[int, int]) -> tuple[int, int]:
+    """Call the client itself, where it has shown the container a way, or stay with the stream."""
+    if not door:
+        return stream
+    sock = socket.socket(socket.AF_UNIX)
+    try:
+        sock.connect(door)
+    except OSError:  # another machine's engine, or a policy of this one
+        sock.close()
+        return stream
+    for fd in stream:
+        os.close(fd)
+    inp = fcntl.fcntl(sock.detach(), fcntl.F_DUPFD_CLOEXEC, 10)
+    return inp, inp
 
 
 def serve(
