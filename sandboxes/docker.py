@@ -1,4 +1,4 @@
-"""Slots in hardened containers, driven over a socket or, where none can be had, the attach stream."""
+"""Slots in hardened containers, driven over a socket or, where that fails, the attach stream."""
 
 from __future__ import annotations
 
