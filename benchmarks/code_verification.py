@@ -3,8 +3,9 @@
     python benchmarks/code_verification.py codet --every 1
     python benchmarks/code_verification.py icpc ioi humaneval mbpp livecodebench --kind docker
 
-The data folder is CASCADE_DATA; PACKAGES names the packages of `icpc` to run (default all). Every
-number is of this machine, with its load at the time.
+The data folder is CASCADE_DATA. PACKAGES names the packages of `icpc` and `ioi` to run, SUBMISSIONS
+their submissions (default all); MESSAGES=4 cuts the tests of IOI's `message` to so many messages of
+up to a hundred. Every number is of this machine, with its load at the time.
 """
 
 from __future__ import annotations
@@ -145,18 +146,24 @@ def kattis_files(folder: Path) -> dict[str, bytes]:
     return dict(linked(files))
 
 
+def chosen(variable: str, name: str) -> bool:
+    """Whether an environment variable names something, or is not set."""
+    return name in os.environ.get(variable, name).split()
+
+
 def icpc(verifier: CodeVerifier, data: Path, every: int) -> None:
     """Every submission must get its folder's verdict, within the package's time limit."""
     languages = verifier.sandbox.languages()
     good = total = 0
-    only = os.environ.get("PACKAGES", "").split()
     for folder in sorted((data / "icpc_kattis_packages").iterdir()):
-        if not folder.is_dir() or (only and folder.name not in only):
+        if not folder.is_dir() or not chosen("PACKAGES", folder.name):
             continue
         problem = kattis_problem(kattis_files(folder), folder.name)
         limited = calibrated(problem, verifier)
         print(f"{folder.name}: {limited.limits.cpu_seconds:g} s")
         for submission in limited.submissions[::every]:
+            if not chosen("SUBMISSIONS", submission.name):
+                continue
             if submission.language not in languages:
                 print(f"   {submission.name}: no language {submission.language} here")
                 continue
@@ -174,20 +181,36 @@ def icpc(verifier: CodeVerifier, data: Path, every: int) -> None:
 
 
 def ioi(verifier: CodeVerifier, data: Path, every: int) -> None:
-    """Subtask points of every solution; tests of `message` are cut to four cases each."""
+    """Every solution must show its class in some test; the points of its subtasks are printed."""
     whole = replace(verifier, scoring=WeightedGroups())
+    cases = int(os.environ.get("MESSAGES", "1000"))
+    good = total = 0
     for name in ("aplusb", "message"):
+        if not chosen("PACKAGES", name):
+            continue
         problem = read_cms(data / f"ioi2024_packages/{name}-CMS.zip")
         if name == "message":
-            problem = replace(problem, tests=tuple(cut_message(test) for test in problem.tests))
+            cut = tuple(cut_message(test, cases) for test in problem.tests)
+            problem = replace(problem, tests=cut)
         for submission in problem.submissions[::every]:
+            if not chosen("SUBMISSIONS", submission.name):
+                continue
+            started = time.perf_counter()
             report = whole.report(problem, submission)
             parts = dict(verdict_of(problem, report, WeightedGroups()).parts)
             found = Counter(outcome.status.value for outcome in report.outcomes)
-            print(f"   {submission.expected} {submission.name}: {parts} {dict(found)}", flush=True)
+            singly = (replace(report, status=outcome.status) for outcome in report.outcomes)
+            right = any(meets(submission.expected, problem, one) for one in (report, *singly))
+            good, total = good + right, total + 1
+            print(
+                f"   {'' if right else 'DIFFERS '}{submission.expected} {submission.name}: {parts} "
+                f"{dict(found)}, {time.perf_counter() - started:.0f} s",
+                flush=True,
+            )
+    print(f"ioi: {good} of {total} solutions show their class")
 
 
-def cut_message(test: ProblemTest, cases: int = 4) -> ProblemTest:
+def cut_message(test: ProblemTest, cases: int) -> ProblemTest:
     """Keep the first cases of a test: each is a message, and which positions are controlled."""
     words = test.input.split()
     kept = min(cases, int(words[0]))
