@@ -93,8 +93,12 @@ class _Conversation:
 
     def ends(self) -> list[Ended]:
         """How the parts ended, once they all have."""
-        raws = [result for result in self._results if result is not None]
-        return [Ended(raw, self._silent.index(i)) for i, raw in enumerate(raws)]
+        found = []
+        for i, raw in enumerate(self._results):
+            if raw is None or i not in self._silent:
+                raise self._parts[i].slot.link.lost("a stream without an end")
+            found.append(Ended(raw, self._silent.index(i)))
+        return found
 
     def carry(self) -> None:
         """Carry bytes until every part has ended."""
