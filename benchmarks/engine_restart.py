@@ -38,7 +38,7 @@ class Engine:
     def __init__(self, folder: Path) -> None:
         self.host = f"unix://{folder}/docker.sock"
         self._folder = folder
-        self._log: IO[bytes] = open(folder / "log", "ab")  # noqa: SIM115 - closed by `stop`
+        self._log: IO[bytes] = open(folder / "log", "ab")  # noqa: SIM115 - closed by `close`
         self._process: subprocess.Popen[bytes] | None = None
 
     def start(self) -> None:
@@ -67,7 +67,7 @@ class Engine:
         self._process.kill()
         self._process.wait()
 
-    def stop(self) -> None:
+    def close(self) -> None:
         """End it in good order."""
         assert self._process is not None
         self._process.terminate()
@@ -174,7 +174,7 @@ def main() -> int:
             print(f"the run ended with an error: {error}")
             return 1
         finally:
-            engine.stop()
+            engine.close()
     return 0 if good and not left else 1
 
 
