@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
+import shutil
 import statistics
 import threading
 import time
@@ -18,9 +19,10 @@ from dataclasses import dataclass
 
 from cascade.errors import SandboxError
 from cascade.sandboxes.footprint import idle_megabytes, processor_seconds
+from cascade.sandboxes.judges import Interactor
 from cascade.sandboxes.opening import open_sandbox
-from cascade.sandboxes.peers import OUTPUT, PYTHON, C, peers
-from cascade.sandboxes.programs import Case, Program
+from cascade.sandboxes.peers import ANSWERS, ASKS, OUTPUT, PYTHON, C, peers, talk
+from cascade.sandboxes.programs import Case, Limits, Program
 from cascade.sandboxes.sandbox import Job, Sandbox
 
 __all__ = ["Row", "bench", "median_ms"]
@@ -35,6 +37,8 @@ _IMPORTS = (
 )
 """What contest programs begin with, or are given by their graders."""
 _CASE = Case("1 2 3\n", OUTPUT)
+_WORDS = 2000
+"""Words in a conversation, with an answer to each."""
 _RATES = ("/s", "times")
 """Units of which more is better."""
 
@@ -164,6 +168,12 @@ def _peers(stack: contextlib.ExitStack) -> list[Measure]:
             Measure(f"peer: {way}, {language}", "ms", None,
                     lambda run=run, count=count: median_ms(run, count))  # type: ignore[misc]
         )  # fmt: skip
+    if shutil.which("gcc"):
+        plain = stack.enter_context(talk(_WORDS))
+        found.append(
+            Measure("peer: plain, a word and its answer", "us", None,
+                    lambda: median_ms(plain, 5) / _WORDS * 1e3)
+        )  # fmt: skip
     return found
 
 
@@ -198,6 +208,8 @@ def _measures(stack: contextlib.ExitStack, kind: str) -> list[Measure]:
         Measure(f"{kind}: C++ tests, 2 workers", "/s", 1500, lambda: _rate(box, cpp)),
         Measure(f"{kind}: compile + 100 C++ tests", "s", 0.45, compiled),
         Measure(f"{kind}: one test each, judge_many", "/s", None, lambda: _stream(box, python)),
+        Measure(f"{kind}: a word and its answer", "us", None,
+                lambda: median_ms(lambda: _talk(box), 3) / _WORDS * 1e3),
         Measure(f"{kind}: 8 slots ready", "s", 1.5, lambda: _ready(kind)),
         Measure(f"{kind}: first slot of a sandbox", "s", None, lambda: opened),
     ]  # fmt: skip
@@ -205,6 +217,7 @@ def _measures(stack: contextlib.ExitStack, kind: str) -> list[Measure]:
         found.append(Measure(f"{kind}: memory of an idle slot", "MB", 30, lambda: idle))
     for program in (python, contest, c, cpp):
         _judge(box, program, 5)
+    _talk(box)
     return found
 
 
@@ -221,6 +234,14 @@ def _judge(box: Sandbox, program: Program, tests: int) -> None:
     report = box.judge(program, [_CASE] * tests)
     if not report.accepted:
         raise SandboxError(f"the bench program was not accepted: {report.reason}")
+
+
+def _talk(box: Sandbox) -> None:
+    report = box.judge_interactive(
+        Program("c", ANSWERS), [Case(str(_WORDS))], Interactor(Program("c", ASKS)), Limits()
+    )
+    if not report.accepted:
+        raise SandboxError(f"the bench conversation was not accepted: {report.reason}")
 
 
 def _seconds(box: Sandbox, program: Program, tests: int) -> float:

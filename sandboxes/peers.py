@@ -15,7 +15,7 @@ from pathlib import Path
 from cascade.errors import SandboxError
 from cascade.sandboxes.docker import IMAGE, connect
 
-__all__ = ["Runner", "peers"]
+__all__ = ["ANSWERS", "ASKS", "Runner", "peers", "talk"]
 
 Runner = Callable[[], None]
 """Runs the program once, and raises if its output is wrong."""
@@ -26,6 +26,17 @@ C = (
     'int main(void){int s=0,x;while(scanf("%d",&x)==1)s+=x;printf("%d\\n",s);return 0;}\n'
 )
 INPUT, OUTPUT = b"1 2 3\n", b"6\n"
+ASKS = (
+    "#include <stdio.h>\n"
+    'int main(int c,char**v){int n,i,x;FILE*f=fopen(v[1],"r");if(fscanf(f,"%d",&n)!=1)return 1;'
+    "for(i=0;i<n;i++){fwrite(&i,4,1,stdout);fflush(stdout);"
+    "if(fread(&x,4,1,stdin)!=1||x!=i+1)return 43;}return 42;}\n"
+)
+"""An interactor that says so many words as a file names, and waits for an answer to each."""
+ANSWERS = (
+    "#include <stdio.h>\n"
+    "int main(){int x;while(fread(&x,4,1,stdin)==1){x++;fwrite(&x,4,1,stdout);fflush(stdout);}}\n"
+)
 
 
 def _subprocess(command: list[str]) -> Runner:
@@ -64,6 +75,32 @@ def peers() -> Iterator[dict[tuple[str, str], Runner]]:
             with contextlib.suppress(SandboxError):
                 stack.enter_context(_docker(found))
             yield found
+
+
+@contextlib.contextmanager
+def talk(words: int) -> Iterator[Runner]:
+    """Give a runner of the two that talk, with nothing but pipes between them; needs gcc."""
+    with tempfile.TemporaryDirectory(prefix="cascade-bench-") as name:
+        folder = Path(name)
+        (folder / "words").write_text(str(words))
+        for stem, source in (("asks", ASKS), ("answers", ANSWERS)):
+            (folder / f"{stem}.c").write_text(source)
+            subprocess.run(["gcc", "-O2", "-o", folder / stem, folder / f"{stem}.c"], check=True)
+
+        def run() -> None:
+            with subprocess.Popen(
+                [folder / "answers"], stdin=subprocess.PIPE, stdout=subprocess.PIPE
+            ) as answers:
+                asks = subprocess.run(
+                    [folder / "asks", folder / "words"],
+                    stdin=answers.stdout,
+                    stdout=answers.stdin,
+                    check=False,
+                )
+            if asks.returncode != 42:
+                raise SandboxError(f"the plain conversation ended with {asks.returncode}")
+
+        yield run
 
 
 @contextlib.contextmanager
