@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-import signal
 import tempfile
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import docker.types
 import pytest
@@ -16,6 +16,7 @@ from cascade.sandboxes import Case, Program, Sandbox, SandboxConfig, Status
 from cascade.sandboxes import docker as docker_module
 from cascade.sandboxes.docker import DockerBackend
 from cascade.sandboxes.door import DOOR, Door
+from cascade.sandboxes.link import Link
 from cascade.sandboxes.settings import slot_config
 from conftest import unavailable
 from sandbox_cases.good import judge_good
@@ -38,28 +39,32 @@ def folders() -> set[str]:
     return {path.name for path in Path(tempfile.gettempdir()).glob("cascade-door-*")}
 
 
-def ways(backend: DockerBackend, monkeypatch: pytest.MonkeyPatch) -> list[bool]:
-    """Collects for each slot that is opened whether it is reached without the engine."""
-    found: list[bool] = []
+def links_of(backend: DockerBackend, monkeypatch: pytest.MonkeyPatch) -> list[Any]:
+    """Collects the links of the slots that are opened."""
+    found: list[Any] = []
     opening = backend.open
 
-    def noted() -> object:
-        link = opening()
-        found.append(link._demultiplex is None)
-        return link
+    def noted() -> Link:
+        found.append(opening())
+        return found[-1]  # type: ignore[no-any-return]
 
     monkeypatch.setattr(backend, "open", noted)
     return found
+
+
+def is_direct(link: Any) -> bool:
+    """Whether the engine is not in the way: nothing of its wrapping has to be taken off."""
+    return link._demultiplex is None
 
 
 def test_an_engine_on_this_machine_is_not_in_the_way(
     backend: DockerBackend, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The runner calls the client, and the socket has no name any more once it has."""
-    before, found = folders(), ways(backend, monkeypatch)
+    before, links = folders(), links_of(backend, monkeypatch)
     with Sandbox(backend) as box:
         assert judge_good(box).accepted
-        assert found == [True]
+        assert [is_direct(link) for link in links] == [True]
         assert folders() == before
 
 
@@ -92,7 +97,7 @@ def test_without_the_door_the_engine_carries_the_stream(
     backend: DockerBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, obstacle: str
 ) -> None:
     """An engine that sees other folders, one that lets no container call, a full disk."""
-    before, found = folders(), ways(backend, monkeypatch)
+    before, links = folders(), links_of(backend, monkeypatch)
     if obstacle in ("no such file", "no socket"):
         source = tmp_path / "file"
         if obstacle == "no socket":
@@ -106,7 +111,7 @@ def test_without_the_door_the_engine_carries_the_stream(
     with Sandbox(backend) as box:
         report = judge_good(box)
         assert report.accepted, report
-    assert found == [False]
+    assert [is_direct(link) for link in links] == [False]
     monkeypatch.setattr(tempfile, "tempdir", None)
     assert folders() == before
 
@@ -126,14 +131,14 @@ def test_what_a_dead_runner_said_is_reported(
     link.close()
 
 
-def test_a_runner_that_is_killed_costs_the_slot_and_no_verdict(backend: DockerBackend) -> None:
+def test_a_runner_that_is_killed_costs_the_slot_and_no_verdict(
+    backend: DockerBackend, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The end of the socket is the end of the slot, as that of the attach stream is."""
+    links = links_of(backend, monkeypatch)
     with Sandbox(backend) as box:
         assert judge_good(box).accepted
-        for summary in backend.client.api.containers(filters={"label": docker_module.LABEL}):
-            top = backend.client.api.inspect_container(summary["Id"])["State"]["Pid"]
-            if str(os.getpid()) in summary["Labels"][docker_module.LABEL]:
-                os.kill(top, signal.SIGKILL)
+        backend.client.api.kill(links[0].place.ident)
         report = judge_good(box)
         assert report.status is Status.ACCEPTED
         assert report.retries == 1
