@@ -256,7 +256,7 @@ class DockerBackend:
             try:
                 return self._open(uid, door)
             except docker.errors.APIError as error:
-                if door is None or "bind source path" not in str(error):
+                if door is None or door.source not in str(error):
                     raise
                 self._doors = False  # the engine sees other folders than this process
                 return self._open(uid, None)

@@ -31,13 +31,13 @@ class Door:
 
     def __init__(self) -> None:
         self._folder = tempfile.mkdtemp(prefix="cascade-door-")
-        self.path = os.path.join(self._folder, "door")
+        self.source = os.path.join(self._folder, "door")
         self.sock = socket.socket(socket.AF_UNIX)
         try:
-            self.sock.bind(self.path)
+            self.sock.bind(self.source)
             # In a folder of mode 0700: only who has it mounted gets at it. The container's root may
             # be another user here, and has given up the right to pass by permissions.
-            os.chmod(self.path, 0o666)
+            os.chmod(self.source, 0o666)
             self.sock.listen(1)
         except BaseException:
             self.close()
@@ -45,7 +45,7 @@ class Door:
 
     def mount(self) -> docker.types.Mount:
         """Show it to a container."""
-        return docker.types.Mount(DOOR, self.path, type="bind", read_only=True)
+        return docker.types.Mount(DOOR, self.source, type="bind", read_only=True)
 
     def admit(self) -> socket.socket:
         """Take in the caller that waits."""

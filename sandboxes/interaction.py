@@ -23,6 +23,7 @@ __all__ = ["Company"]
 
 _FEEDBACK = ("feedback/judgemessage.txt", "feedback/score.txt")
 _PATIENCE = 20
+"""How many times its wall limit a program may wait for the others."""
 _CONTROL = Program("python", "def __getattr__(name):\n    return lambda *a, **k: '\\0control'\n")
 
 

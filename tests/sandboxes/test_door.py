@@ -98,12 +98,18 @@ def test_without_the_door_the_engine_carries_the_stream(
 ) -> None:
     """An engine that sees other folders, one that lets no container call, a full disk."""
     before, links = folders(), links_of(backend, monkeypatch)
-    if obstacle in ("no such file", "no socket"):
-        source = tmp_path / "file"
-        if obstacle == "no socket":
-            source.touch()
-        mount = docker.types.Mount(DOOR, str(source), type="bind", read_only=True)
-        monkeypatch.setattr(Door, "mount", lambda self: mount)
+    if obstacle == "no such file":
+        mount = Door.mount
+
+        def gone(self: Door) -> docker.types.Mount:
+            self.close()
+            return mount(self)
+
+        monkeypatch.setattr(Door, "mount", gone)
+    elif obstacle == "no socket":
+        (tmp_path / "file").touch()
+        file = docker.types.Mount(DOOR, str(tmp_path / "file"), type="bind", read_only=True)
+        monkeypatch.setattr(Door, "mount", lambda self: file)
     elif obstacle == "closed":
         monkeypatch.setattr(docker_module, "DOOR", "/run/another-door")
     else:
