@@ -15,6 +15,7 @@ from importlib import import_module
 from pathlib import Path
 from typing import overload
 
+from cascade.envs.hub import is_away
 from cascade.envs.mini import DIFFICULTIES, Split
 from cascade.envs.rows import Row, digest_of_rows, read_rows, task_of_row
 from cascade.errors import ConfigError, DataError, DataNotFoundError, UnknownNameError
@@ -22,7 +23,6 @@ from cascade.types import Task
 
 __all__ = ["MiniSource", "Provenance", "TaskSet", "TaskSource", "load_file", "load_source"]
 
-_PROBE_SECONDS = 5.0
 Merge = Callable[[list[Row]], list[Row]]
 RowReader = Callable[[Row, int], Task]
 """Turns row number `index` (from 0) of a data set into a task; raises `DataError` naming fields."""
@@ -297,7 +297,8 @@ def _hub_rows(source: TaskSource, looked: list[str]) -> list[Row]:
     import datasets  # takes most of a second, and only hub data needs it
     import httpx
 
-    _spare_retries_if_offline()
+    if is_away():
+        datasets.config.HF_HUB_OFFLINE = True
     try:
         if source.hub_files:
             return _downloaded(source)
@@ -328,24 +329,6 @@ def _downloaded(source: TaskSource) -> list[Row]:
         for name in source.hub_files
     ]
     return [row for path in paths for row in source.read(Path(path))]
-
-
-def _spare_retries_if_offline() -> None:
-    """Tell the hub's clients of a missing network, for which they would wait half a minute.
-
-    What they have in their cache is then still found.
-    """
-    import datasets
-    import httpx
-    from huggingface_hub import constants
-
-    if constants.HF_HUB_OFFLINE:
-        return
-    try:
-        httpx.head(constants.ENDPOINT, timeout=_PROBE_SECONDS)
-    except httpx.TransportError:
-        constants.HF_HUB_OFFLINE = True
-        datasets.config.HF_HUB_OFFLINE = True
 
 
 def _not_found(source: TaskSource, looked: list[str], why: str) -> DataNotFoundError:

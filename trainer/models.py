@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import importlib.util
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from cascade.envs.hub import is_away
 from cascade.errors import ConfigError
 
 if TYPE_CHECKING:
     import torch
     from transformers import PreTrainedModel, PreTrainedTokenizerBase
 
-__all__ = ["end_token_ids", "load_model", "load_tokenizer", "require", "torch_dtype"]
+__all__ = ["end_token_ids", "load_model", "load_tokenizer", "look_up", "require", "torch_dtype"]
 
 _EXTRAS = {"torch": "local", "transformers": "local", "vllm": "vllm"}
 
@@ -45,6 +47,12 @@ def torch_dtype(name: str) -> torch.dtype:
     return known[name]
 
 
+def look_up(model: str) -> None:
+    """Find out, for a model that is no folder here, whether its hub can be asked at all."""
+    if not Path(model).is_dir():
+        is_away()
+
+
 def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
     """Load the tokenizer of a folder or hub id.
 
@@ -53,6 +61,7 @@ def load_tokenizer(model: str) -> PreTrainedTokenizerBase:
     """
     from transformers import AutoTokenizer
 
+    look_up(model)
     try:
         return AutoTokenizer.from_pretrained(model)
     except (OSError, ValueError) as error:
@@ -77,6 +86,7 @@ def load_model(model: str, *, dtype: str = "float32", device: str = "cpu") -> Pr
     logging.disable_progress_bar()
     if device.startswith("cuda") and not torch.cuda.is_available():
         raise ConfigError(f"device {device!r} was asked for, but torch finds no CUDA device")
+    look_up(model)
     try:
         loaded: Any = AutoModelForCausalLM.from_pretrained(model, dtype=torch_dtype(dtype))
         return loaded.to(torch.device(device)).eval()

@@ -82,6 +82,9 @@ class Pretrained:
         """
         from transformers import AutoConfig
 
+        from cascade.trainer.models import look_up
+
+        look_up(self.path)
         try:
             return AutoConfig.from_pretrained(self.path)
         except (OSError, ValueError) as error:

@@ -4,18 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import dataclasses
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 import pytest_asyncio
 import torch
+from huggingface_hub import constants
 
 from cascade.envs.engines import Engine, open_engine
 from cascade.errors import ConfigError, EngineError, UnknownNameError
 from cascade.trainer.engines.local import LocalEngine
 from cascade.trainer.engines.torch import open_torch
+from cascade.trainer.models import load_model, load_tokenizer
+from cascade.trainer.recipe import Pretrained
 from cascade.types import Message, SamplingParams, StopReason
 
 CHAT: tuple[Message, ...] = ({"role": "user", "content": "What is 2 + 3?"},)
@@ -235,6 +238,20 @@ async def test_describe_names_what_a_report_needs(engine: LocalEngine, tokenizer
 def test_a_missing_cuda_device_is_named(model_folder: Path) -> None:
     with pytest.raises(ConfigError, match="'cuda:0' was asked for"):
         open_torch(str(model_folder), device="cuda:0")
+
+
+@pytest.mark.parametrize(
+    "load", [load_tokenizer, load_model, lambda name: Pretrained(name).config()]
+)
+def test_an_unreachable_hub_is_not_waited_for(
+    load: Callable[[str], Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A folder that does not exist is taken for a hub id, whose client asks for half a minute."""
+    monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
+    monkeypatch.setattr(constants, "ENDPOINT", "http://127.0.0.1:9")
+    with pytest.raises(ConfigError, match="'no/such-folder'"):
+        load("no/such-folder")
+    assert constants.HF_HUB_OFFLINE
 
 
 def test_bad_options_name_the_option(model_folder: Path, tmp_path: Path) -> None:
