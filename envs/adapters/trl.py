@@ -18,7 +18,6 @@ from __future__ import annotations
 import asyncio
 import json
 import keyword
-import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter, Signature
@@ -35,7 +34,6 @@ from cascade.verifiers import tools
 __all__ = ["grpo_arguments"]
 
 _CONCURRENCY = 16
-_RESPONSE = re.compile(r"<tool_response>\n?(.*?)\n?</tool_response>", re.DOTALL)
 _PYTHON_TYPES: Mapping[str, type] = {
     "string": str, "integer": int, "number": float, "boolean": bool, "array": list, "object": dict,
 }  # fmt: skip
@@ -171,8 +169,7 @@ class _ToolEnvironment:
             return '{"error": "the episode is over"}'
         text = tools.render_calls([tools.Call(name, arguments)], "nemotron")
         answered = in_background(self._episode.say(text))
-        content = "\n".join(message["content"] for message in answered)
-        return "\n".join(_RESPONSE.findall(content)) or content
+        return "\n".join(message["content"] for message in answered)
 
     def _reward(self, completion: Sequence[Mapping[str, Any]]) -> float | None:
         """Judge the episode; one that TRL cut off is judged as one whose turns are spent."""
