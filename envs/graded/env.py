@@ -7,19 +7,18 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import Any, ClassVar
 
-from cascade.envs.base import Tasks, TextEnv, Turn
+from cascade.envs.base import Tasks
 from cascade.envs.graded.mini import toy_grader
 from cascade.envs.graded.rubrics import Aggregate, check_prompt, filled, find_rubric, mean_grade
 from cascade.envs.judges import Judge, Judgment
-from cascade.envs.judges.judge import wait_for
+from cascade.envs.judges.env import JudgedEnv
 from cascade.errors import ConfigError, DataError
 from cascade.types import Message, Task, Verdict, VerdictStatus
-from cascade.verifiers.reasoning import strip_reasoning
 
 __all__ = ["GradedEnv", "grade"]
 
 
-class GradedEnv(TextEnv):
+class GradedEnv(JudgedEnv):
     """The model answers; a judge grades the answer by the task's reference.
 
     A task's reference is the right answer as text, or ``{"reference": …, "guidelines": …}``. The
@@ -61,41 +60,15 @@ class GradedEnv(TextEnv):
         self.gradings = gradings
         self.aggregate = aggregate
         self._judge = judge or toy_grader()
-        self._ready: tuple[str, Verdict] | None = None
 
-    async def prepare(self, text: str) -> None:
-        """Ask the judge about `text`."""
-        self._ready = (text, await self._verdict(text))
-
-    def respond(self, text: str) -> Turn:
-        """Return the judge's verdict, asking for it if nobody has."""
-        ready, self._ready = self._ready, None
-        if ready is None or ready[0] is not text:
-            return Turn(verdict=wait_for(self._verdict(text)))
-        return Turn(verdict=ready[1])
-
-    def responds_quickly(self, text: str) -> bool:
-        """Whether the judge has been asked about it."""
-        return self._ready is not None and self._ready[0] is text
-
-    async def _verdict(self, text: str) -> Verdict:
-        answer = strip_reasoning(text)
-        if answer is None or not answer.strip():
-            return Verdict.no_answer("no answer after the reasoning")
-        asked = filled(self.prompt, {"answer": answer.strip(), **_about(self.task)})
+    async def ask(self, answer: str) -> Verdict:
+        """Return the judge's verdict on an answer."""
+        asked = filled(self.prompt, {"answer": answer, **_about(self.task)})
         messages: tuple[Message, ...] = ({"role": "user", "content": asked},)
         judgments = await asyncio.gather(
             *(self._judge.ask(messages, self.rubric.parse, sample=i) for i in range(self.gradings))
         )
         return grade(judgments, self.aggregate)
-
-    def oracle_response(self, task: Task) -> str | None:
-        """Return what a generated task accepts; elsewhere none is known to the judge."""
-        return task.metadata.get("solution")
-
-    def wrong_response(self, task: Task) -> str | None:
-        """Return what a generated task refuses."""
-        return "It is 7." if "solution" in task.metadata else None
 
 
 def grade(judgments: Sequence[Judgment[float]], how: Aggregate) -> Verdict:

@@ -7,19 +7,18 @@ from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any, ClassVar
 
-from cascade.envs.base import Tasks, TextEnv, Turn
+from cascade.envs.base import Tasks
 from cascade.envs.judges import Judge, Orders, Parse, both_orders
-from cascade.envs.judges.judge import wait_for
+from cascade.envs.judges.env import JudgedEnv
 from cascade.envs.pairwise.mini import toy_judge
 from cascade.envs.pairwise.protocols import find_pair_protocol
 from cascade.errors import DataError
 from cascade.types import Message, Task, Verdict, VerdictStatus
-from cascade.verifiers.reasoning import strip_reasoning
 
 __all__ = ["PairwiseEnv"]
 
 
-class PairwiseEnv(TextEnv):
+class PairwiseEnv(JudgedEnv):
     """The model answers; a judge compares the answer with the baseline's, once in each order.
 
     A task's reference is ``{"baseline": TEXT, "model": NAME}``; the question is the last message of
@@ -51,36 +50,18 @@ class PairwiseEnv(TextEnv):
         self.protocol = find_pair_protocol(protocol)
         self._judge = judge or toy_judge()
         self._parse: Parse[str] = self.protocol.parser
-        self._ready: tuple[str, Verdict] | None = None
 
-    async def prepare(self, text: str) -> None:
-        """Ask the judge about `text`."""
-        self._ready = (text, await self._verdict(text))
-
-    def respond(self, text: str) -> Turn:
-        """Return the judge's verdict, asking for it if nobody has."""
-        ready, self._ready = self._ready, None
-        if ready is None or ready[0] is not text:
-            return Turn(verdict=wait_for(self._verdict(text)))
-        return Turn(verdict=ready[1])
-
-    def responds_quickly(self, text: str) -> bool:
-        """Whether the judge has been asked about it."""
-        return self._ready is not None and self._ready[0] is text
-
-    async def _verdict(self, text: str) -> Verdict:
-        answer = strip_reasoning(text)
-        if answer is None or not answer.strip():
-            return Verdict.no_answer("no answer after the reasoning")
+    async def ask(self, answer: str) -> Verdict:
+        """Return the judge's verdict on an answer."""
         question, baseline = _question(self.task), baseline_of(self.task)
         orders = await both_orders(
             self._judge,
             lambda a, b: self.protocol.prompt.messages(question, a, b),
             baseline,
-            answer.strip(),
+            answer,
             self._parse,
         )
-        return self._of_orders(orders, len(answer.strip()), len(baseline))
+        return self._of_orders(orders, len(answer), len(baseline))
 
     def _of_orders(self, orders: Orders[str], length: int, baseline_length: int) -> Verdict:
         first, second = orders.first.value, orders.swapped.value
@@ -90,14 +71,6 @@ class PairwiseEnv(TextEnv):
         verdict = verdict_of_games(won, games, f"{first}, {second}")
         lengths = {"length": float(length), "baseline_length": float(baseline_length)}
         return replace(verdict, parts={**verdict.parts, **lengths})
-
-    def oracle_response(self, task: Task) -> str | None:
-        """Return what wins in a generated task; elsewhere no answer is known to."""
-        return task.metadata.get("solution")
-
-    def wrong_response(self, task: Task) -> str | None:
-        """Return what loses in a generated task."""
-        return "It is 7." if "solution" in task.metadata else None
 
 
 def verdict_of_games(won: float, games: float, labels: str) -> Verdict:
