@@ -99,11 +99,8 @@ class ReplayEngine:
         raise ConfigError(missing) if self._on_missing == "stop" else EngineError(missing)
 
 
-class RecordingEngine:
-    """Samples from `engine` and appends every completion, and every failed one, to `path`.
-
-    An existing file is continued. Calling `aclose` closes `engine` too.
-    """
+class _AroundEngine:
+    """An engine, and the file that what it says is kept in."""
 
     def __init__(self, engine: Engine, path: Path) -> None:
         self._engine = engine
@@ -119,6 +116,18 @@ class RecordingEngine:
     def max_concurrency(self) -> int:
         """The wrapped engine's."""
         return self._engine.max_concurrency
+
+    async def aclose(self) -> None:
+        """Close the wrapped engine and the file; calling it twice is harmless."""
+        self._recording.close()
+        await self._engine.aclose()
+
+
+class RecordingEngine(_AroundEngine):
+    """Samples from `engine` and appends every completion, and every failed one, to `path`.
+
+    An existing file is continued. Calling `aclose` closes `engine` too.
+    """
 
     async def sample(self, prompts: Sequence[Prompt], params: SamplingParams) -> list[Completion]:
         """Sample, and write before returning.
@@ -144,11 +153,6 @@ class RecordingEngine:
         """Return the wrapped engine's description, with the path of the recording."""
         return {**self._engine.describe(), "recorded_to": str(self._recording.path)}
 
-    async def aclose(self) -> None:
-        """Close the wrapped engine and the file; calling it twice is harmless."""
-        self._recording.close()
-        await self._engine.aclose()
-
     def _occurrence(self, key: Key) -> int:
         if key not in self._asked:
             self._asked[key] = self._recording.count(key)
@@ -156,28 +160,13 @@ class RecordingEngine:
         return self._asked[key] - 1
 
 
-class RememberingEngine:
+class RememberingEngine(_AroundEngine):
     """Answers from `path` what was asked before, and asks `engine` for the rest, which it records.
 
     Equal requests (prompt, parameters and seed) get the recorded completions in their order; after
     the last of them, and where a failure is recorded, the engine is asked. Calling `aclose` closes
     `engine` too.
     """
-
-    def __init__(self, engine: Engine, path: Path) -> None:
-        self._engine = engine
-        self._recording = Recording(path, appending=True)
-        self._asked: Counter[Key] = Counter()
-
-    @property
-    def name(self) -> str:
-        """The wrapped engine's."""
-        return self._engine.name
-
-    @property
-    def max_concurrency(self) -> int:
-        """The wrapped engine's."""
-        return self._engine.max_concurrency
 
     async def sample(self, prompts: Sequence[Prompt], params: SamplingParams) -> list[Completion]:
         """Return recorded completions where there are any, and sample the rest.
@@ -199,11 +188,6 @@ class RememberingEngine:
     def describe(self) -> Mapping[str, Any]:
         """Return the wrapped engine's description, with the path of the file."""
         return {**self._engine.describe(), "remembered_in": str(self._recording.path)}
-
-    async def aclose(self) -> None:
-        """Close the wrapped engine and the file; calling it twice is harmless."""
-        self._recording.close()
-        await self._engine.aclose()
 
     def _next(self, key: Key) -> int:
         self._asked[key] += 1
