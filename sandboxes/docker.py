@@ -256,9 +256,9 @@ class DockerBackend:
             try:
                 return self._open(uid, door)
             except docker.errors.APIError as error:
-                if door is None or door.source not in str(error):
+                if door is None or not door.is_named(str(error)):
                     raise
-                self._doors = False  # the engine sees other folders than this process
+                self._doors = False  # another machine's engine, or a runtime that takes no socket
                 return self._open(uid, None)
         except (docker.errors.APIError, requests.exceptions.RequestException, OSError) as error:
             raise SandboxError(f"the Docker engine cannot start a slot: {error}") from error

@@ -47,6 +47,10 @@ class Door:
         """Show it to a container."""
         return docker.types.Mount(DOOR, self.source, type="bind", read_only=True)
 
+    def is_named(self, error: str) -> bool:
+        """Whether an error of the engine is about it."""
+        return self.source in error or DOOR in error
+
     def admit(self) -> socket.socket:
         """Take in the caller that waits."""
         caller, _ = self.sock.accept()

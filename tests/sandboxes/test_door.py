@@ -14,6 +14,7 @@ import pytest
 from cascade.errors import SandboxError
 from cascade.sandboxes import Case, Program, Sandbox, SandboxConfig, Status
 from cascade.sandboxes import docker as docker_module
+from cascade.sandboxes import door as door_module
 from cascade.sandboxes.docker import DockerBackend
 from cascade.sandboxes.door import DOOR, Door
 from cascade.sandboxes.link import Link
@@ -92,11 +93,13 @@ def test_a_program_finds_nothing_behind_the_door(backend: DockerBackend) -> None
         assert judge_good(box).accepted
 
 
-@pytest.mark.parametrize("obstacle", ["no such file", "no socket", "closed", "no folder"])
+@pytest.mark.parametrize(
+    "obstacle", ["no such file", "no place", "no socket", "closed", "no folder"]
+)
 def test_without_the_door_the_engine_carries_the_stream(
     backend: DockerBackend, monkeypatch: pytest.MonkeyPatch, tmp_path: Path, obstacle: str
 ) -> None:
-    """An engine that sees other folders, one that lets no container call, a full disk."""
+    """An engine that sees other folders, a runtime that refuses, a policy, no folder."""
     before, links = folders(), links_of(backend, monkeypatch)
     if obstacle == "no such file":
         mount = Door.mount
@@ -110,6 +113,9 @@ def test_without_the_door_the_engine_carries_the_stream(
         (tmp_path / "file").touch()
         file = docker.types.Mount(DOOR, str(tmp_path / "file"), type="bind", read_only=True)
         monkeypatch.setattr(Door, "mount", lambda self: file)
+    elif obstacle == "no place":
+        for module in (docker_module, door_module):
+            monkeypatch.setattr(module, "DOOR", "/etc/passwd/door")
     elif obstacle == "closed":
         monkeypatch.setattr(docker_module, "DOOR", "/run/another-door")
     else:
