@@ -19,6 +19,7 @@ from cascade.sandboxes import (
     Status,
     open_sandbox,
 )
+from cascade.sandboxes.inside import turns
 from sandbox_cases.good import judge_good
 from sandbox_cases.processes import runner_pids
 
@@ -40,6 +41,35 @@ ANSWER = Program(
     "#include <cstdio>\nint main(){int x;"
     'while(scanf("%d",&x)==1){printf("%d\\n",x+1);fflush(stdout);}}',
 )
+
+
+def test_a_turn_begins_with_what_is_sent_and_ends_with_what_is_written(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """What lies between is charged; what is not charged is bounded; work shows by the account."""
+    clock = 100.0
+    monkeypatch.setattr(time, "perf_counter", lambda: clock)
+    mine = turns.Turns(most=5.0)
+    mine.begin(clock)
+    clock = 102.0
+    mine.take()
+    assert mine.waited(clock) == 2.0
+    clock = 110.0
+    mine.take()
+    assert mine.waited(clock) == 2.0
+    mine.pass_on()
+    clock = 111.0
+    mine.pass_on()
+    assert mine.waited(clock) == 3.0
+    assert mine.waited(clock + 60) == 5.0
+    assert not mine.is_busy(clock, lambda: 0.0)
+    assert mine.is_busy(clock + 1, lambda: 0.5)
+    assert not mine.is_busy(clock + 2, lambda: 0.55)
+    assert not mine.is_busy(clock + 2.1, lambda: 99.0)
+    alone = turns.Turns(most=0.0)
+    alone.begin(clock)
+    assert alone.waited(clock + 60) == 0.0
+    assert not alone.is_busy(clock + 60, lambda: 60.0)
 
 
 def test_carrying_words_is_not_charged(box: Sandbox) -> None:
