@@ -141,9 +141,9 @@ class _Conversation:
                 continue
             if not body and index not in self._silent:
                 self._silent.append(index)
-            target, head = self._wires.get((index, header["ch"]), (index, b""))
-            if self._results[target] is None and head:
-                self._parts[target].slot.link.send_raw(join(head, body))
+            wire = self._wires.get((index, header["ch"]))
+            if wire is not None and self._results[wire[0]] is None:
+                self._parts[wire[0]].slot.link.send_raw(join(wire[1], body))
 
     def _note_life(self, now: float) -> None:
         if now - self._sign >= _GRACE:

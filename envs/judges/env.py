@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import abc
-import os
 
-from cascade.envs.base import Tasks, TextEnv, Turn
+from cascade.envs.base import TextEnv, Turn
 from cascade.envs.judges.judge import wait_for
 from cascade.types import Task, Verdict
 from cascade.verifiers.reasoning import strip_reasoning
@@ -18,20 +17,10 @@ class JudgedEnv(TextEnv):
 
     A rollout awaits `prepare`, so that many judges are asked at once; whoever calls `step` alone
     waits there.
-
-    Args:
-        tasks, data_dir, render_mode: see `TextEnv`.
     """
 
-    def __init__(
-        self,
-        tasks: Tasks | None = None,
-        *,
-        data_dir: str | os.PathLike[str] | None = None,
-        render_mode: str | None = None,
-    ) -> None:
-        super().__init__(tasks, data_dir=data_dir, render_mode=render_mode)
-        self._ready: tuple[str, Verdict] | None = None
+    _ready: tuple[str, Verdict] | None = None
+    """What was asked about last, and the verdict, until it is handed out."""
 
     @abc.abstractmethod
     async def ask(self, answer: str) -> Verdict:
